@@ -267,6 +267,10 @@ static void on_written(struct io_write *write, int error)
     struct discards *d = write->context;
     const struct discards_owner *owner = d->owner;
     d->in_flight = false;
+    if (d->closed) {
+        discards_close(d);
+        return;
+    }
     if (error == 0 && d->durable.segment != d->flight.segment) {
         error = name_segment(d);
     }
@@ -394,7 +398,10 @@ enum discards_result discards_end(struct discards *d, int *error)
 
 void discards_close(struct discards *d)
 {
-    qr_assert(!d->in_flight);
+    d->closed = true;
+    if (d->in_flight) {
+        return; /* a helper thread still uses the buffers; its end calls again */
+    }
     close_file(d);
     drop_chunk(&d->filling);
     drop_chunk(&d->flying);

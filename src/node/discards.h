@@ -63,7 +63,7 @@ struct discards_found {
 struct discards *discards_open(struct io *io, const char *dir, uint32_t keyspace,
                                uint64_t bytes_max, struct discards_found *found, char *message,
                                size_t cap);
-/* Nothing may be under way. */
+/* What is under way ends by itself, and its owner hears nothing more of it. */
 void discards_close(struct discards *discards);
 /* Calls `each` for every keyspace with a journal in that data directory. 0 or a negative errno. */
 int discards_list(struct io *io, const char *dir, void (*each)(void *context, uint32_t keyspace),
@@ -86,6 +86,8 @@ bool discards_regain(struct discards *discards, uint32_t group, qr_slot lo, qr_s
 /* Whether discards_regain would do anything: cheap, for what is appended to a log. */
 bool discards_has(const struct discards *discards, uint32_t group, qr_slot lo, qr_slot hi,
                   qr_term term);
+/* Behind that slot it names nothing of that group that was not regained. */
+qr_slot discards_last_slot(const struct discards *discards, uint32_t group);
 /* Nothing more is added. DISCARDS_LATER: `ended` follows. Any other is the end itself, with its
  * error in *error. */
 enum discards_result discards_end(struct discards *discards, int *error);

@@ -83,7 +83,7 @@ struct discards {
     bool in_flight;
 
     const struct discards_owner *owner; /* NULL: nothing is under way */
-    bool ending, waiting;
+    bool ending, waiting, closed;
     int error;
 
     /* discards_add asks for one slot after the other: none of [clear_lo, clear_hi] is there. */

@@ -254,3 +254,15 @@ bool discards_has(const struct discards *d, uint32_t group, qr_slot lo, qr_slot 
     uint64_t first, last;
     return discards_next_held(d, group, lo, hi, term, &first, &last);
 }
+
+qr_slot discards_last_slot(const struct discards *d, uint32_t group)
+{
+    qr_slot last = 0;
+    for (uint32_t i = 0; i < d->run_count; i++) {
+        const struct discards_run *run = &d->runs[i];
+        if (run->group == group && run->regained == 0 && run->slot != 0) {
+            last = max_u64(last, run->slot + run->slots - 1);
+        }
+    }
+    return last;
+}

@@ -80,6 +80,15 @@ void journals_stats(const struct node *node, struct discards_stats *out)
     }
 }
 
+bool journals_busy(const struct node *node)
+{
+    bool busy = false;
+    for (uint32_t i = 0; i < node->journals.count && !busy; i++) {
+        busy = discards_busy(node->journals.v[i].discards);
+    }
+    return busy;
+}
+
 void journals_free(struct node *node)
 {
     for (uint32_t i = 0; i < node->journals.count; i++) {

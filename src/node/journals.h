@@ -25,7 +25,8 @@ struct discards *journals_get(struct node *node, uint32_t keyspace, bool make, c
                               size_t cap);
 /* The sums over all that are open. */
 void journals_stats(const struct node *node, struct discards_stats *out);
-/* Nothing may be under way in any of them. */
+/* Whether something is being written to any of them. */
+bool journals_busy(const struct node *node);
 void journals_free(struct node *node);
 
 #endif

@@ -139,7 +139,7 @@ static void finish_stopping(struct node *node, qr_time now)
     node_stay(node);
     bool handed_over = !replica_leads(node->zero->replica) || replica_is_alone(node->zero->replica);
     bool settled = node->pending_count == 0 && log_idle(node->log) && node->client_count == 0 &&
-                   is_left_alone(node, now);
+                   !journals_busy(node) && is_left_alone(node, now);
     if (handed_over && settled) {
         early_stop(node);
     }

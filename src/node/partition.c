@@ -5,6 +5,7 @@
 #include "node/births.h"
 #include "node/keeper.h"
 #include "node/quarantine.h"
+#include "node/regain.h"
 #include "node/repair.h"
 #include "node/reporting.h"
 #include "node/replica.h"
@@ -28,6 +29,7 @@ struct partition *partition_new(struct node *node, uint32_t group)
 
 void partition_close_replica(struct partition *p)
 {
+    regain_free(p);
     if (p->replica != NULL) {
         replica_free(p->replica);
         p->replica = NULL;
@@ -66,6 +68,7 @@ void partition_house(struct partition *p, qr_time now)
     partition_wake_at(p, quarantine_turn(p, now));
     repairer_turn(p, now);
     rollback_turn(p, now);
+    regain_turn(p, now);
     births_turn(p, now);
 }
 

@@ -28,6 +28,7 @@ struct quarantine; /* quarantine.h: its state is compared with the others' */
 struct told_partition;
 struct told_standing;
 struct rollback; /* rollback.h: entries are taken back */
+struct regain;   /* regain.h: and came back all the same */
 struct repairer; /* repair.h: fills holes of its log before it starts */
 
 /* What a log that is being repaired lacks, for INFO (repair.h). */
@@ -78,6 +79,7 @@ struct partition {
     struct quarantine *quarantine; /* NULL: nothing was compared yet */
     struct keeper *keeper;         /* NULL: its log is not kept short yet */
     struct rollback *rollback;     /* NULL: nothing is being taken back */
+    struct regain *regain;         /* NULL: nothing can come back that was */
     struct source *source;
     struct fetch *fetch;         /* both NULL most of the time: transfers.h */
     struct told_partition *told; /* NULL: that it does not lead, or nothing */

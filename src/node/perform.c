@@ -5,6 +5,7 @@
 #include "node/damage.h"
 #include "node/frame.h"
 #include "node/peers.h"
+#include "node/regain.h"
 #include "node/rollback.h"
 #include "node/router.h"
 #include "node/run.h"
@@ -329,6 +330,7 @@ static void perform_persist(struct replica *r, const struct effect *e)
     }
     if (e->persist.hi > e->persist.lo) {
         persist_entries(r, e);
+        regain_logged(r, e->persist.lo);
     }
     replica_mark_ticket(r, e->persist.ticket);
 }

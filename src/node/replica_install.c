@@ -8,6 +8,7 @@
 
 #include "node/checkpoint.h"
 #include "node/keeper.h"
+#include "node/regain.h"
 #include "node/run.h"
 #include "node/snapshot_fetch.h"
 
@@ -107,6 +108,7 @@ void replica_perform_install(struct replica *r, const struct effect *e)
     keeper_installed(r->partition->keeper, header);
     replica_mark_ticket(r, e->install.ticket);
     replica_flights_lost(r, e->install.slot);
+    regain_logged(r, 1);
     (void)io_failpoint(node->io, FAIL_INSTALLED);
 }
 

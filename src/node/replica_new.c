@@ -5,6 +5,7 @@
 
 #include "cluster/map.h"
 #include "node/quarantine.h"
+#include "node/regain.h"
 #include "node/run.h"
 
 #include <stdio.h>
@@ -208,6 +209,7 @@ bool replica_start(struct replica *r, const struct replica_base *base, char *mes
         quarantine_start(r->partition);
     }
     r->protocol->outlook(r->self, &r->outlook);
+    regain_start(r);
     return true;
 }
 

@@ -6,6 +6,7 @@
 #include "node/journals.h"
 #include "node/keeper.h"
 #include "node/node.h"
+#include "node/quarantine.h"
 #include "node/replica_internal.h"
 #include "node/run.h"
 
@@ -67,6 +68,7 @@ static struct rollback *begin(struct replica *r, qr_slot slot, qr_slot last, qr_
     p->loading = true;
     r->started = false;
     replica_drop_held(r);
+    quarantine_forget(p);
     await_log(b);
     go_on(b);
     return b;

@@ -5,6 +5,7 @@
 #include "node/contact.h"
 #include "node/early.h"
 #include "node/node.h"
+#include "node/quarantine.h"
 #include "node/replica_internal.h"
 
 #define NOTE_PAUSE QR_SECOND /* between tries to write a note on a full disk */
@@ -19,6 +20,7 @@ void replica_view(struct replica *r, const struct view *view)
     struct event event = { .kind = EVENT_VIEW };
     event.view = *view;
     replica_roster_viewed(r, view);
+    quarantine_forget(r->partition);
     replica_step(r, &event);
 }
 

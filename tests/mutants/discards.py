@@ -55,6 +55,8 @@ DISCARDS = [
     ("discards: damage that a read finds is passed over", FAULT, "discards_read.c",
      "segment->damaged += run->count; segment->regained",
      "segment->entries -= run->count; segment->regained"),
+    ("discards: closed while it is written it calls whoever is gone", PLAIN, "discards.c",
+     "if (d->closed) { discards_close(d); return; }", ""),
     ("keyspace discards: no journal is an error", "unit/node/local_discards", "local_discards.c",
      "if (discards != NULL) { error = discards_scan(",
      "error = discards == NULL ? -1 : 0; if (discards != NULL) { error = discards_scan("),

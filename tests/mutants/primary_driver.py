@@ -4,6 +4,7 @@ place), as in driver.py.
 """
 
 VIEWS, ROLLBACK = "unit/node/views", "unit/node/rollback"
+REGAIN = "unit/node/regain"
 HOLDING, CONTACT = "unit/node/holding_views", "unit/node/contact"
 
 PRIMARY_DRIVER = [
@@ -31,6 +32,26 @@ PRIMARY_DRIVER = [
     ("contact: an index of before the lease will do", CONTACT, "contact.c",
      "replica_fresh_at(node->zero->replica) >= c->leases.since",
      "replica_fresh_at(node->zero->replica) != 0"),
+    ("views: digests of another term's entries are believed", VIEWS, "views.c",
+     "quarantine_forget(r->partition);", ""),
+    ("regain: said before it is durable", REGAIN, "regain.c",
+     "log_durable(p->node->log) < g->position ||", "false ||"),
+    ("regain: a log begins with nothing", REGAIN, "regain.c",
+     "log.base_slot == 0 || each(g, 1, log.base_slot, log.base_term);", "true;"),
+    ("regain: a log begins with all that is of other terms", REGAIN, "regain.c",
+     "each(g, 1, log.base_slot, log.base_term);",
+     "(each(g, 1, log.base_slot, log.base_term) &&"
+     " each(g, 1, log.base_slot, log.base_term - 1));"),
+    ("regain: a run has the slots of the next one", REGAIN, "regain.c",
+     "log.runs[i + 1].slot - 1 : log.last_slot;", "log.last_slot : log.last_slot;"),
+    ("regain: it ends nothing while a rollback waits for it", REGAIN, "regain.c",
+     "(p->rollback != NULL && !g->begun)", "p->rollback != NULL"),
+    ("regain: it begins in the middle of a rollback", REGAIN, "regain.c",
+     "(p->rollback != NULL && !g->begun)", "false"),
+    ("regain: what comes back later is not noticed", REGAIN, "regain.c",
+     "if (g != NULL && lo <= g->upto) {", "if (false) {"),
+    ("regain: every entry asks the journal for ever", REGAIN, "regain.c",
+     "g->upto = discards_last_slot(g->discards, p->group);", ""),
     ("rollback: named before it is durable", ROLLBACK, "rollback.c",
      "b->phase == PHASE_SYNCS && durable &&", "b->phase == PHASE_SYNCS &&"),
     ("rollback: cut before the names are durable", ROLLBACK, "rollback.c",

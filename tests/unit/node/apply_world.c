@@ -22,6 +22,7 @@
 #include "node/run.h"
 #include "node/snapshot_fetch.h"
 #include "node/snapshot_source.h"
+#include "node/regain.h"
 #include "node/rollback.h"
 #include "node/views.h"
 
@@ -107,6 +108,16 @@ void partition_expects(struct partition *partition, uint64_t position)
 void rollback_begin(struct replica *r, const struct effect *e)
 {
     fail_msg("%p %p", (void *)r, (const void *)e);
+}
+
+void regain_start(struct replica *r)
+{
+    (void)r;
+}
+
+void regain_logged(struct replica *r, qr_slot lo)
+{
+    (void)r, (void)lo;
 }
 
 void views_end_lease(struct replica *r)

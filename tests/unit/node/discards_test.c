@@ -240,6 +240,8 @@ static void test_r8_slots_without_contents_are_counted(void **state)
         world_restart(&w);
     }
     assert_true(discards_has(w.d, 7, 5, 1004, 3));
+    assert_int_equal(discards_last_slot(w.d, 7), 1006);
+    assert_int_equal(discards_last_slot(w.d, 8), 0);
     assert_int_equal(world_regain(&w, 5, 1003, 3), DISCARDS_DONE); /* not all of it */
     world_look(&w, 1000);
     assert_int_equal(w.stats.regained, 0);
@@ -362,6 +364,26 @@ static void test_what_is_on_its_way_is_not_shown(void **state)
     world_free(&w);
 }
 
+/* A node that fails stops at once: whoever waits for the journal is gone by then. */
+static void test_closed_while_it_is_written_it_ends_by_itself(void **state)
+{
+    (void)state;
+    struct world w;
+    world_init(&w);
+    struct discard entry = world_entry(5, 3);
+    int error = 0;
+    world_begin(&w);
+    world_add(&w, &entry);
+    assert_int_equal(discards_end(w.d, &error), DISCARDS_LATER);
+    discards_close(w.d);
+    w.d = NULL;
+    disk_settle(w.disk);
+    assert_false(w.ended || w.woken);
+    world_restart(&w);
+    world_look(&w, 10); /* it may be there or not */
+    world_free(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -377,6 +399,7 @@ int main(void)
         cmocka_unit_test(test_what_is_in_the_log_again_is_not_shown_as_discarded),
         cmocka_unit_test(test_a_scan_goes_on_at_any_number),
         cmocka_unit_test(test_what_is_on_its_way_is_not_shown),
+        cmocka_unit_test(test_closed_while_it_is_written_it_ends_by_itself),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,6 +17,7 @@
 #include "node/journals.h"
 #include "node/keeper.h"
 #include "node/node.h"
+#include "node/quarantine.h"
 #include "node/replica_internal.h"
 #include "node/rollback.h"
 #include "tests/unit/cluster/put_records.h"
@@ -52,7 +53,7 @@ static struct {
     /* The checkpoint. */
     bool writes;
     qr_slot checkpoint;
-    uint32_t forgot, disturbed, held_dropped;
+    uint32_t forgot, disturbed, held_dropped, digests_forgotten;
     qr_time wake;
 } w;
 
@@ -107,6 +108,12 @@ void log_reset(struct log *log, uint32_t group, qr_slot slot, qr_term term)
     w.resets++;
     w.named_when_cut = w.named_count;
     w.position += 10;
+}
+
+void quarantine_forget(struct partition *p)
+{
+    assert_ptr_equal(p, &w.partition);
+    w.digests_forgotten++;
 }
 
 struct discards *journals_get(struct node *node, uint32_t keyspace, bool make, char *message,
@@ -296,6 +303,7 @@ static void test_it_is_durable_then_named_then_cut_K1(void **state)
     assert_false(w.replica.started);
     assert_true(w.partition.loading);
     assert_int_equal(w.held_dropped, 1); /* what was not said yet never is */
+    assert_int_equal(w.digests_forgotten, 1);
     turns(5);
     assert_int_equal(w.begins, 0);
     w.durable = 100;
