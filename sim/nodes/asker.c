@@ -143,6 +143,7 @@ static void told(struct talk *t)
         bool makes = strstr(t->request, "CREATE") != NULL;
         bool made = makes && want_is_made(&t->tree);
         t->asker->done = t->last && made;
+        run->backup.last_orders += t->last && !want_is_uncertain(&t->tree);
         run->backup.made = run->backup.made || (made && strstr(t->request, "cart") != NULL);
         return;
     }

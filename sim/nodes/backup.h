@@ -15,6 +15,7 @@ struct backup {
     bool all;
     uint64_t found, named; /* elements at the end: in their lists; gone, and in journals */
     bool made;       /* the operator was told that it is there */
+    uint32_t last_orders; /* of the last phase, that were answered */
 };
 
 /* What other worlds have and these have not is taken from the run. */

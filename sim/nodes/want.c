@@ -337,11 +337,14 @@ static void print_order(const struct run *run, struct rng *rng, char *p, size_t 
     }
 }
 
-/* At the end the keyspace has to be there, which takes nodes that do not drain. */
+/* At the end the keyspace has to be there, which takes nodes that do not drain: no rule of copies
+ * can do without any of them. */
 static void print_last_order(const struct run *run, struct rng *rng, char *p, size_t cap)
 {
-    if (rng_chance(rng, 1, 2)) {
-        print(p, cap, "MEMBER DRAIN %u CANCEL", 1 + (unsigned)rng_below(rng, run->seats));
+    unsigned drained = 1 + run->backup.last_orders % (run->seats + 1);
+    if (run->backup.is ? drained <= run->seats : rng_chance(rng, 1, 2)) {
+        drained = run->backup.is ? drained : 1 + (unsigned)rng_below(rng, run->seats);
+        print(p, cap, "MEMBER DRAIN %u CANCEL", drained);
     } else {
         char strategy[60];
         backup_strategy(&run->backup, strategy, sizeof strategy);
