@@ -13,6 +13,7 @@ static void draw_rule(struct backup *b, struct rng *rng)
     b->local = which < 2;
     b->all = which == 2;
     b->copies = b->local ? 0 : b->all || which < 7 ? 1 : COPIES_MAX;
+    b->logical = rng_chance(rng, 1, 2);
 }
 
 void backup_draw(struct run *run)
@@ -37,14 +38,15 @@ uint32_t backup_replicas_min(const struct backup *backup)
     return backup->is ? backup->copies + 1 : 1;
 }
 
-void backup_strategy(const struct backup *backup, char *p, size_t cap)
+void backup_strategy(const struct backup *b, char *p, size_t cap)
 {
-    const char *rule = backup->local      ? "LOCAL"
-                       : backup->all      ? "ALL"
-                       : backup->copies == 1 ? "ANY~1"
-                                          : "ANY~2";
-    if (backup->is) {
-        (void)snprintf(p, cap, "primary LOG statement ACK %s", rule);
+    const char *rule = b->local         ? "LOCAL"
+                       : b->all         ? "ALL"
+                       : b->copies == 1 ? "ANY~1"
+                                        : "ANY~2";
+    if (b->is) {
+        (void)snprintf(p, cap, "primary LOG %s ACK %s", b->logical ? "logical" : "statement",
+                       rule);
     } else {
         (void)snprintf(p, cap, "RAFT");
     }

@@ -13,6 +13,7 @@ struct backup {
     bool local;      /* who takes a write answers it: it may be lost, and is named then */
     uint32_t copies; /* beside the primary's; as many as there are replicas: ALL */
     bool all;
+    bool logical;    /* LOG */
     uint64_t found, named; /* elements at the end: in their lists; gone, and in journals */
     bool made;       /* the operator was told that it is there */
     uint32_t last_orders; /* of the last phase, that were answered */
@@ -25,7 +26,7 @@ void backup_models(struct run *run);
 /* At least so many replicas it can have. */
 uint32_t backup_replicas_min(const struct backup *backup);
 /* What stands behind STRATEGY where it is made; blanks within a word as '~'. */
-void backup_strategy(const struct backup *backup, char *p, size_t cap);
+void backup_strategy(const struct backup *b, char *p, size_t cap);
 /* What the operator orders of it, now and then; false: nothing, this time. */
 bool backup_order(const struct run *run, struct rng *rng, char *p, size_t cap);
 /* The level at which reads are asked for, of one that was drawn; "": the strictest. */

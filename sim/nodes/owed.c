@@ -6,10 +6,12 @@
 #include "sim/nodes/backup.h"
 
 #include "command/op.h"
+#include "engine/rows_format.h"
 #include "log/record.h"
 #include "node/discards_format.h"
 #include "sim/nodes/drive.h"
 #include "sim/nodes/seat.h"
+#include "store/store.h"
 
 #include <inttypes.h>
 
@@ -43,23 +45,53 @@ struct owed {
 
 /* --- Journals -------------------------------------------------------------------------------- */
 
-/* The number that an APPEND to a list adds; 0: it is none. */
-static uint32_t element_of(const struct discard *entry)
+/* The last number of a list; 0: it is none. */
+static uint32_t last_of(struct span key, struct span list)
+{
+    size_t from = list.n > 0 ? list.n - 1 : 0;
+    char digits[12] = { 0 };
+    while (from > 0 && list.p[from - 1] != ',') {
+        from--;
+    }
+    bool is = key.n > 1 && key.p[0] == 'l' && list.n > 1 && list.p[list.n - 1] == ',' &&
+              list.n - 1 - from < sizeof digits;
+    if (is) {
+        memcpy(digits, list.p + from, list.n - 1 - from);
+    }
+    return is ? (uint32_t)strtoul(digits, NULL, 10) : 0;
+}
+
+static uint32_t element_of_op(struct span payload)
 {
     struct op op;
     struct span argv[2];
-    char digits[12] = { 0 };
-    bool is = entry->kind == RECORD_COMMAND && op_read(entry->payload, &op) && op.argc == 2 &&
-              op.refs == 0;
+    bool is = op_read(payload, &op) && op.argc == 2 && op.refs == 0;
     if (is) {
         op_arguments(&op, argv, NULL);
-        is = argv[0].n > 1 && argv[0].p[0] == 'l' && argv[1].n > 1 && argv[1].n < sizeof digits &&
-             argv[1].p[argv[1].n - 1] == ',';
     }
-    if (is) {
-        memcpy(digits, argv[1].p, argv[1].n - 1);
+    return is ? last_of(argv[0], argv[1]) : 0;
+}
+
+/* The number that an APPEND to a list adds; 0: it is none. */
+static uint32_t element_of(const struct discard *entry)
+{
+    struct rows_entry rows;
+    struct row row;
+    uint32_t element = 0;
+    if (entry->kind == RECORD_COMMAND) {
+        return element_of_op(entry->payload);
     }
-    return is ? (uint32_t)strtoul(digits, NULL, 10) : 0;
+    if (entry->kind != RECORD_ROWS || !rows_read(entry->payload, &rows)) {
+        return 0;
+    }
+    if (rows.form == ROWS_FORM_STATEMENT) {
+        return element_of_op(rows.body);
+    }
+    for (struct rows_cursor c = rows_begin(&rows); rows_next(&c, &row) && element == 0;) {
+        bool is = row.db != IDS_DB && row.suffix == 0; /* it grows at its end */
+        element = is ? last_of(row.key, row.new) : 0;
+    }
+    return element;
 }
 
 static void take_record(struct journal_read *j, struct owed *o, const struct discard_record *r)
