@@ -146,6 +146,8 @@ enum admin_kind {
                          as after any other one, or not at all */
     ADMIN_SKEWED,     /* argument = 1: this node's wall clock is off, as another group knows; told
                          again and again while it is, then 0 */
+    ADMIN_TELL,       /* somebody waits for what is committed by now to be applied everywhere: the
+                         others hear of it at once, not with the next heartbeat */
 };
 
 enum read_mode { READ_MODE_READINDEX = 0, READ_MODE_LEASE = 1 };

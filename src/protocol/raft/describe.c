@@ -119,6 +119,7 @@ static void mix_leader(uint64_t *d, const struct raft *r)
     describe_mix(d, r->barrier);
     describe_mix(d, (uint64_t)r->heartbeat_due);
     describe_mix(d, (uint64_t)r->beaten);
+    describe_mix(d, r->hurries ? r->hurried : 0);
     describe_mix(d, (uint64_t)r->patient_from);
     describe_mix(d, (uint64_t)r->lease_given);
     describe_mix(d, r->lease_barred);

@@ -322,6 +322,9 @@ static void on_admin(struct raft *r, struct effects *out, const struct event *ev
     case ADMIN_SKEWED:
         raft_on_skewed(r, argument != 0);
         return;
+    case ADMIN_TELL:
+        raft_tell(r, out);
+        return;
     }
     qr_unreachable();
 }

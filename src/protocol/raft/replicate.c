@@ -8,6 +8,8 @@
  *    them. Only an acknowledgement moves `match`. A gap is refused by the follower; when the last
  *    answer brings less than was sent, the rest is sent again; a loss with nothing behind it is
  *    found by the empty APPEND that goes with each heartbeat while something is unanswered.
+ * G5 What is committed is told with the next message, which a group without much to do sends late.
+ *    ADMIN_TELL tells it at once, whoever has it, and each of the others when he has it.
  * G4 In a group that may rest an APPEND to all is as good as a heartbeat, which is put off by it:
  *    of a thousand groups each is written to now and then, and heartbeats in between would be half
  *    of all messages. Not beyond half an election time-out: heartbeats alone carry clocks, and the
@@ -34,6 +36,7 @@ void raft_become_leader(struct raft *r, struct effects *out)
     r->transfer_closed = false;
     r->round = 1;
     r->announced = 0;
+    r->hurries = false;
     r->round_used = false;
     qr_assert(r->read_count == 0);
     raft_change_lead(r);
@@ -226,6 +229,21 @@ void raft_heartbeat_all(struct raft *r, struct effects *out)
     r->announced = r->round;
 }
 
+void raft_tell(struct raft *r, struct effects *out)
+{
+    if (r->phase != PHASE_LEADER || (r->hurries && r->hurried == r->commit)) {
+        return;
+    }
+    r->hurries = true;
+    r->hurried = r->commit;
+    for (uint32_t rest = r->feed; rest != 0; rest &= rest - 1) {
+        node_index to = set_first(rest);
+        if (r->peer[to].match >= r->hurried) {
+            raft_send_heartbeat(r, out, to);
+        }
+    }
+}
+
 /* --- Answers -------------------------------------------------------------------------------- */
 
 struct peer *raft_note_answer(struct raft *r, struct effects *out, node_index from, qr_term term,
@@ -308,6 +326,9 @@ void raft_take_match(struct raft *r, struct effects *out, node_index from, qr_sl
     }
     if (progress) {
         raft_change_answered(r, out, from, before);
+    }
+    if (r->hurries && before < r->hurried && p->match >= r->hurried) {
+        raft_send_heartbeat(r, out, from); /* G5 */
     }
     raft_replicate(r, out, from);
 }

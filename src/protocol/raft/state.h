@@ -137,7 +137,8 @@ struct raft {
     bool stood_back;      /* has tried to hand over because it stands back */
     bool retiring;        /* it votes no more, and has tried to hand over */
     bool informed;        /* for good: A6 */
-    uint8_t spare[2];     /* up to the next line */
+    bool hurries;         /* leaders: `hurried` counts */
+    uint8_t spare[1];     /* up to the next line */
 
     /* Followers, with each step. */
     qr_slot matched; /* the log equals the leader's up to here; 0: not known in this term */
@@ -175,7 +176,8 @@ struct raft {
     qr_time leaving_since; /* what is sent later tells them; 0: it is not decided yet */
     qr_slot learner_slot;  /* the round ends when it holds the log up to here */
     qr_time learner_since;
-    uint8_t unused[24]; /* up to the next line */
+    qr_slot hurried;    /* G5: that it is committed is told to whoever comes to have it, at once */
+    uint8_t unused[16]; /* up to the next line */
     struct peer peer[MEMBERS_MAX];
     struct peer_past past[MEMBERS_MAX];
 };
@@ -343,6 +345,7 @@ void raft_replicate_all(struct raft *r, struct effects *out);
 void raft_spare_heartbeats(struct raft *r);
 void raft_send_heartbeat(struct raft *r, struct effects *out, node_index to);
 void raft_heartbeat_all(struct raft *r, struct effects *out);
+void raft_tell(struct raft *r, struct effects *out); /* ADMIN_TELL */
 /* Forgets where the logs agree and asks again from behind `match` on. */
 void raft_probe(struct raft *r, node_index to);
 void raft_advance_commit(struct raft *r);

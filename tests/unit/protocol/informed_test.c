@@ -1,4 +1,5 @@
-/* A6 of raft/append.c: since when a replica has committed all that was acknowledged before. */
+/* G5 of raft/replicate.c: what is committed is told at once where somebody asks for that. And A6 of
+ * raft/append.c: since when a replica has committed all that was acknowledged before. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -185,6 +186,42 @@ static void test_alone_it_informs_itself_A6(void **state)
     group_free(g);
 }
 
+static void ack(struct group *g, node_index from)
+{
+    assert_true(group_deliver_one(g, from, 0, RAFT_APPEND_ACK));
+}
+
+/* Node 2 is slower, and hears of it when it has the entry. */
+static void test_what_is_committed_is_told_at_once_to_whoever_has_it_G5(void **state)
+{
+    (void)state;
+    struct group *g = group_led_by_0(3, 3);
+    group_submit(g, 0, 1);
+    qr_slot slot = group_raft(g, 0)->trail.last_slot;
+    for (node_index i = 1; i < 3; i++) {
+        assert_true(group_deliver_one(g, 0, i, RAFT_APPEND));
+    }
+    for (node_index i = 0; i < 3; i++) {
+        group_sync(g, i);
+    }
+    ack(g, 1);
+    assert_int_equal(group_raft(g, 0)->commit, slot);
+    assert_null(group_sent(g, 0, 1, RAFT_HEARTBEAT)); /* nobody waits for it */
+    group_admin(g, 0, ADMIN_TELL, 0);
+    assert_null(group_sent(g, 0, 2, RAFT_HEARTBEAT));
+    assert_true(group_deliver_one(g, 0, 1, RAFT_HEARTBEAT));
+    assert_int_equal(group_raft(g, 1)->commit, slot);
+    group_admin(g, 0, ADMIN_TELL, 0);
+    assert_null(group_sent(g, 0, 1, RAFT_HEARTBEAT)); /* nothing more is */
+    ack(g, 2);
+    assert_true(group_deliver_one(g, 0, 2, RAFT_HEARTBEAT));
+    assert_int_equal(group_raft(g, 2)->commit, slot);
+    assert_null(group_sent(g, 0, 2, RAFT_HEARTBEAT));
+    group_admin(g, 1, ADMIN_TELL, 0); /* it does not lead */
+    assert_null(group_sent(g, 1, 2, RAFT_HEARTBEAT));
+    group_free(g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -196,6 +233,7 @@ int main(void)
         cmocka_unit_test(test_the_word_before_a_rest_informs_A6),
         cmocka_unit_test(test_informed_once_is_informed_for_good_A6),
         cmocka_unit_test(test_alone_it_informs_itself_A6),
+        cmocka_unit_test(test_what_is_committed_is_told_at_once_to_whoever_has_it_G5),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
