@@ -35,6 +35,7 @@ struct hearing {
     uint32_t group;
     qr_term term;  /* of the record, as it was looked at last */
     qr_time since; /* it was looked at first with that term */
+    qr_term lossy; /* the term with whose primary a loss came that was told; 0: none */
     bool calm;     /* nothing is to be done until something is heard, or known of a node */
     uint8_t count, cap;
     qr_time ordered_at;      /* a hand-over was ordered */

@@ -128,6 +128,9 @@ struct succession_action succession_turn(const struct succession *now,
         succession_change(now, wish, scene, &out);
     }
     if (out.kind == SUCCESSION_WRITE) {
+        if (now->primary != NODE_NONE) {
+            out.next.loss = (struct succession_loss){ 0 }; /* whoever asks here has told it */
+        }
         check(&out.next);
     }
     return out;

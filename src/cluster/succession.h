@@ -83,6 +83,15 @@ struct succession_duty {
     qr_term last;
 };
 
+/* What may be gone with a choice (S6). */
+struct succession_loss {
+    bool possible;
+    bool promised_more; /* it was acknowledged under more than LOCAL: FORCE gives it up */
+    qr_term through; /* what was acknowledged in a term up to this one, but after the last entry */
+    qr_term term;    /* of the chosen: in a later term than this, or in it behind */
+    qr_slot slot;    /* this slot */
+};
+
 /* What group 0 keeps of a partition. Each answer that is to be written down is a whole one. */
 struct succession {
     qr_term term;
@@ -98,6 +107,8 @@ struct succession {
     qr_term settled; /* the last term that was reported settled (S7) */
     struct succession_rule rule;
     struct succession_duty duty[SUCCESSION_DUTIES_MAX];
+    struct succession_loss loss; /* with which its primary was chosen, until the term is settled:
+                                    for whoever leads group 0 then to tell (S6) */
 };
 
 /* What the keyspace asks for. */
@@ -178,15 +189,6 @@ enum succession_reason {
 #define SUCCESSION_TAG(name, text) SUCCESSION_##name,
     SUCCESSION_REASONS(SUCCESSION_TAG)
 #undef SUCCESSION_TAG
-};
-
-/* What may be gone with a choice (S6). */
-struct succession_loss {
-    bool possible;
-    bool promised_more; /* it was acknowledged under more than LOCAL: FORCE gives it up */
-    qr_term through; /* what was acknowledged in a term up to this one, but after the last entry */
-    qr_term term;    /* of the chosen: in a later term than this, or in it behind */
-    qr_slot slot;    /* this slot */
 };
 
 struct succession_action {

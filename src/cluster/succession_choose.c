@@ -163,6 +163,7 @@ static void take(const struct succession *now, const struct succession_scene *sc
     out->loss = *loss;
     out->next = *now;
     out->next.primary = node;
+    out->next.loss = loss->possible ? *loss : (struct succession_loss){ 0 };
     out->next.life = scene->told[node].life;
     out->next.preferred = NODE_NONE;
     out->next.fenced = false;

@@ -1,8 +1,10 @@
 /* A succession in its record. Layout of version 1, after the version byte:
  *
- *   succession  term u64, primary u8, before u8, preferred u8, flags u8 (bit 0 fenced, 1 fallen),
- *               stage u8, learners u16, life u64, settled u64, rule, duties u8, and each duty:
- *               rule, primaries u16, last u64
+ *   succession  term u64, primary u8, before u8, preferred u8, flags u8 (bit 0 fenced, 1 fallen,
+ *               2 a loss, 3 of what was promised more than LOCAL), stage u8, learners u16,
+ *               life u64, settled u64, rule, duties u8, and each duty:
+ *               rule, primaries u16, last u64; at its end a loss: through u64, term u64, slot u64
+ *               (from MAP_LEVEL_COPIES on)
  *   rule        members u16, set u16, copies u8 */
 #include "base/panic.h"
 #include "base/wire.h"
@@ -11,13 +13,22 @@
 #define LAYOUT 1
 #define FLAG_FENCED 1u
 #define FLAG_FALLEN 2u
-#define FLAGS 3u
+#define FLAG_LOSS 4u
+#define FLAG_PROMISED_MORE 8u
+#define FLAGS 15u
 
 static void put_rule(struct wire_writer *w, const struct succession_rule *rule)
 {
     wire_put_u16(w, rule->members);
     wire_put_u16(w, rule->set);
     wire_put_u8(w, rule->copies);
+}
+
+static uint8_t flags_of(const struct succession *s)
+{
+    return (uint8_t)((s->fenced ? FLAG_FENCED : 0) | (s->fallen ? FLAG_FALLEN : 0) |
+                     (s->loss.possible ? FLAG_LOSS : 0) |
+                     (s->loss.promised_more ? FLAG_PROMISED_MORE : 0));
 }
 
 static void get_rule(struct wire_reader *r, struct succession_rule *rule)
@@ -36,7 +47,7 @@ size_t map_succession_write(const struct succession *s, uint8_t *p)
     wire_put_u8(&w, s->primary);
     wire_put_u8(&w, s->before);
     wire_put_u8(&w, s->preferred);
-    wire_put_u8(&w, (uint8_t)((s->fenced ? FLAG_FENCED : 0) | (s->fallen ? FLAG_FALLEN : 0)));
+    wire_put_u8(&w, flags_of(s));
     wire_put_u8(&w, s->stage);
     wire_put_u16(&w, s->learners);
     wire_put_u64(&w, s->life);
@@ -47,6 +58,11 @@ size_t map_succession_write(const struct succession *s, uint8_t *p)
         put_rule(&w, &s->duty[i].rule);
         wire_put_u16(&w, s->duty[i].primaries);
         wire_put_u64(&w, s->duty[i].last);
+    }
+    if (s->loss.possible) {
+        wire_put_u64(&w, s->loss.through);
+        wire_put_u64(&w, s->loss.term);
+        wire_put_u64(&w, s->loss.slot);
     }
     qr_assert(!w.bad);
     return w.n;
@@ -85,7 +101,8 @@ static bool is_sound(const struct succession *s)
 {
     bool nodes = is_node(s->primary) && is_node(s->before) && is_node(s->preferred) &&
                  (s->primary == NODE_NONE || (s->rule.members >> s->primary & 1) != 0);
-    return s->term > 0 && s->settled <= s->term && nodes && s->stage < ACK_STAGES &&
+    return s->term > 0 && s->settled <= s->term && nodes &&
+           (s->loss.possible || !s->loss.promised_more) && s->stage < ACK_STAGES &&
            is_set(s->learners) && (s->learners & s->rule.members) == 0 && is_sound_rule(&s->rule) &&
            are_sound_duties(s);
 }
@@ -104,6 +121,8 @@ enum map_status map_succession_read(struct span in, struct succession *out)
     uint8_t flags = wire_get_u8(&r);
     s.fenced = (flags & FLAG_FENCED) != 0;
     s.fallen = (flags & FLAG_FALLEN) != 0;
+    s.loss.possible = (flags & FLAG_LOSS) != 0;
+    s.loss.promised_more = (flags & FLAG_PROMISED_MORE) != 0;
     s.stage = wire_get_u8(&r);
     s.learners = wire_get_u16(&r);
     s.life = wire_get_u64(&r);
@@ -117,6 +136,11 @@ enum map_status map_succession_read(struct span in, struct succession *out)
         get_rule(&r, &s.duty[i].rule);
         s.duty[i].primaries = wire_get_u16(&r);
         s.duty[i].last = wire_get_u64(&r);
+    }
+    if (s.loss.possible) {
+        s.loss.through = wire_get_u64(&r);
+        s.loss.term = wire_get_u64(&r);
+        s.loss.slot = wire_get_u64(&r);
     }
     *out = s;
     return wire_finished(&r) && is_sound(&s) ? MAP_OK : MAP_BAD;

@@ -18,6 +18,7 @@ struct council {
     bool all;          /* the look under way is at calm ones too */
     bool looks;        /* one is under way: */
     uint32_t cursor;   /* up to this group */
+    uint64_t told;     /* map_changes of which the others were told (CN7) */
     uint64_t seen;     /* map_changes when it began, */
     uint64_t sight;    /* and what was known of the nodes */
     qr_time next;      /* the next one begins then */

@@ -9,7 +9,11 @@
  *     anybody else, whose replica may go then. Under a rule that waits for nobody stricter ones are
  *     owed for ever: there those who remain have to do.
  * CN6 Who prefers to lead is handed the lead when all else is settled and it has caught up, and
- *     after HAND_OVER_AGAIN once more when it did not come about. */
+ *     after HAND_OVER_AGAIN once more when it did not come about.
+ * CN7 Writes wait while a primary is chosen, and that takes two records of group 0: what is written
+ *     is told to the other nodes at once, not with the next heartbeat.
+ * CN8 A loss stands in the record until its term is settled, and whoever leads group 0 tells it
+ *     when he first sees it: the one who wrote it down may die before he has told anybody. */
 #include "node/council_internal.h"
 
 #include "cluster/follow.h"
@@ -92,6 +96,14 @@ static void explain(const struct look *l, const struct succession_action *a, cha
     succession_explain(&text, l->now, a, ids);
 }
 
+/* It happened once: it stays listed until somebody has seen it. */
+static void raise_loss(const struct look *l, node_index primary, const char *text)
+{
+    uint32_t about = l->node->known[primary].id;
+    alarm_raise_about(l->node, ALARM_LOST, about, "%s", text);
+    alarm_clear_about(l->node, ALARM_LOST, about);
+}
+
 static void tell_written(const struct look *l, const struct succession_action *a)
 {
     struct council_figures *f = &l->node->control->council->figures;
@@ -110,11 +122,27 @@ static void tell_written(const struct look *l, const struct succession_action *a
              : plain          ? NODE_LOG_VERBOSE
                               : NODE_LOG_NOTICE,
              "%s", text);
-    if (a->loss.possible) { /* it happened once: it stays listed until somebody has seen it */
-        uint32_t about = l->node->known[a->next.primary].id;
-        alarm_raise_about(l->node, ALARM_LOST, about, "%s", text);
-        alarm_clear_about(l->node, ALARM_LOST, about);
+    if (a->loss.possible && control_level(l->node) < MAP_LEVEL_COPIES) {
+        raise_loss(l, a->next.primary, text);
     }
+}
+
+/* CN8 */
+static void tell_loss(const struct look *l)
+{
+    const struct succession *s = l->now;
+    char text[SUCCESSION_TEXT_BYTES + KEYSPACE_NAME_BYTES];
+    if (!s->loss.possible || l->hearing->lossy == s->term) {
+        return;
+    }
+    struct succession_action a = { .kind = SUCCESSION_WRITE,
+                                   .reason = s->loss.promised_more ? SUCCESSION_FORCED
+                                                                   : SUCCESSION_CHOSEN,
+                                   .next = *s,
+                                   .loss = s->loss };
+    l->hearing->lossy = s->term;
+    explain(l, &a, text, sizeof text);
+    raise_loss(l, s->primary, text);
 }
 
 static void note_stop(const struct look *l, const struct succession_action *a)
@@ -273,6 +301,7 @@ static void prefer(const struct look *l, const struct succession_action *a, stru
 static void look_at(struct look *l, struct edit *edit)
 {
     struct council *c = l->node->control->council;
+    tell_loss(l);
     l->wish = strategy_wish(l->node->map, l->keyspace, l->partition->wish);
     hearing_scene(l->hearing, l->now, &c->nodes, &l->scene);
     struct council_order *order = council_order_of(l->node, l->partition->group);
@@ -286,6 +315,9 @@ static void look_at(struct look *l, struct edit *edit)
     if (order != NULL) {
         note_order(l, order, &a);
         prefer(l, &a, edit);
+    }
+    if (control_level(l->node) < MAP_LEVEL_COPIES) {
+        a.next.loss = (struct succession_loss){ 0 }; /* older nodes could not read it */
     }
     if (a.kind == SUCCESSION_WRITE) {
         edit_succession(edit, l->partition->group, &a.next);
@@ -375,6 +407,10 @@ void council_turn(struct node *node, qr_time now)
     if (!council_look(node) || control_level(node) < MAP_LEVEL_PRIMARY ||
         map_succession_after(node->map, 0) == 0) {
         return;
+    }
+    if (c->told != map_changes(node->map)) { /* CN7 */
+        c->told = map_changes(node->map);
+        replica_admin(node->zero->replica, ADMIN_TELL, 0);
     }
     look_at_nodes(node, now);
     bool due = c->looks || c->stirred || sees_anew(node) || now >= c->next;

@@ -16,6 +16,8 @@ CLUSTER = [
     ("S3: chosen while the one before may answer reads", "unit/cluster/succession",
      "succession_choose.c", "if (!is_fenced(now, scene)) {",
      "if (false && !is_fenced(now, scene)) {"),
+    ("S6: a loss is told by each leader for ever", "unit/node/council", "succession.c",
+     "out.next.loss = (struct succession_loss){ 0 };", ""),
     ("S3: a term below one that was promised", "unit/cluster/succession", "succession.c",
      "next->term = max_u64(next->term, scene->told[i].promised); /* S3 */", ""),
     ("S4: one too few stand for ANY k", "unit/cluster/succession_proof", "succession_choose.c",

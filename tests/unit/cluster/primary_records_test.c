@@ -220,6 +220,10 @@ static void test_successions_come_back(void **state)
     }
     assert_int_equal(put(map, 5, &b), MAP_OK);
     assert_memory_equal(map_succession(map, 5), &b, sizeof b);
+    b.loss = (struct succession_loss){ .possible = true, .promised_more = true, .through = 8,
+                                       .term = 7, .slot = UINT64_MAX };
+    assert_int_equal(put(map, 5, &b), MAP_OK);
+    assert_memory_equal(map_succession(map, 5), &b, sizeof b);
     put_erased(map, MAP_RECORD_SUCCESSION, 4);
     assert_non_null(map_succession(map, 5));
     put_erased(map, MAP_RECORD_SUCCESSION, 5);
@@ -304,9 +308,12 @@ static void test_bytes_that_are_no_succession(void **state)
         assert_int_equal(put_raw(map, MAP_RECORD_SUCCESSION, 5, value, n - cut), MAP_BAD);
     }
     assert_int_equal(put_raw(map, MAP_RECORD_SUCCESSION, 5, value, n + 1), MAP_BAD);
-    value[12] |= 4; /* flags */
-    assert_int_equal(put_raw(map, MAP_RECORD_SUCCESSION, 5, value, n), MAP_BAD);
-    value[12] &= 3;
+    for (uint8_t flag = 4; flag != 0; flag = (uint8_t)(flag << 1)) { /* no loss stands at its end */
+        uint8_t before = value[12];
+        value[12] |= flag;
+        assert_int_equal(put_raw(map, MAP_RECORD_SUCCESSION, 5, value, n), MAP_BAD);
+        value[12] = before;
+    }
     value[n - 31] = SUCCESSION_DUTIES_MAX + 1;
     assert_int_equal(put_raw(map, MAP_RECORD_SUCCESSION, 5, value, sizeof value), MAP_BAD);
     value[n - 31] = 2;

@@ -460,6 +460,56 @@ static void what_may_be_lost_is_told_and_stays_listed_S6(void **state)
     assert_int_equal(raised[ALARM_LOST], 1);
     assert_int_equal(cleared[ALARM_LOST], 1); /* it is over, and listed until it is acknowledged */
     assert_non_null(strstr(raised_text[ALARM_LOST], "after entry 41"));
+    outlook.term = 4; /* another leadership: the one before may have told nobody */
+    leases_lead(&node->contact.leases, 4, true, node->clock);
+    turn();
+    assert_int_equal(raised[ALARM_LOST], 2);
+    assert_non_null(strstr(raised_text[ALARM_LOST], "after entry 41"));
+    lead(FIRST, 0x7);
+    turn();
+    turn();
+    assert_int_equal(record(FIRST)->settled, record(FIRST)->term);
+    assert_false(record(FIRST)->loss.possible);
+    outlook.term = 5;
+    leases_lead(&node->contact.leases, 5, true, node->clock);
+    turn();
+    assert_int_equal(raised[ALARM_LOST], 2); /* whoever wrote that has told it */
+}
+
+/* Nodes of an older version could not read it. */
+static void what_may_be_lost_is_no_part_of_an_old_record(void **state)
+{
+    (void)state;
+    cluster_level = MAP_LEVEL_PRIMARY;
+    make_partitions(1, ACK_LOCAL, 0, 0x7);
+    stand(1, FIRST, 0);
+    turn();
+    lead(FIRST, 0x7);
+    turn();
+    lose(1);
+    pass(LEASE_TIME + 20 * QR_MILLISECOND);
+    stand(0, FIRST, 40);
+    stand(2, FIRST, 41);
+    pass(2 * QR_SECOND);
+    assert_int_equal(record(FIRST)->primary, 2);
+    assert_false(record(FIRST)->loss.possible);
+    assert_int_equal(raised[ALARM_LOST], 1);
+}
+
+/* Writes wait meanwhile. */
+static void what_is_written_is_told_at_once_CN7(void **state)
+{
+    (void)state;
+    make_partitions(1, ACK_LOCAL, 0, 0x7);
+    turn();
+    uint32_t before = tells;
+    turn();
+    assert_int_equal(tells, before); /* nothing was written */
+    stand(1, FIRST, 0);
+    turn();
+    turn();
+    assert_int_equal(record(FIRST)->primary, 1);
+    assert_int_equal(tells, before + 1);
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)
@@ -488,6 +538,8 @@ int main(void)
         CASE(that_nobody_may_be_chosen_is_told_after_a_while),
         CASE(that_copies_are_missing_is_told_after_a_while),
         CASE(what_may_be_lost_is_told_and_stays_listed_S6),
+        CASE(what_may_be_lost_is_no_part_of_an_old_record),
+        CASE(what_is_written_is_told_at_once_CN7),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

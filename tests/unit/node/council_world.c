@@ -35,6 +35,7 @@ bool refuses, no_room;
 struct hand_over ordered;
 node_index ordered_of;
 uint32_t orders;
+uint32_t cluster_level, tells;
 
 /* --- The rest of the node -------------------------------------------------------------------- */
 
@@ -55,6 +56,13 @@ bool replica_has_room(const struct replica *r, size_t n)
     (void)r;
     assert_true(n >= 256 * (MAP_KEY_BYTES_MAX + MAP_VALUE_BYTES_MAX));
     return !no_room;
+}
+
+void replica_admin(struct replica *r, enum admin_kind order, uint64_t argument)
+{
+    (void)r, (void)argument;
+    assert_int_equal(order, ADMIN_TELL);
+    tells++;
 }
 
 uint16_t contact_alive(const struct node *n)
@@ -206,7 +214,7 @@ void put_succession(uint32_t group, const struct succession *s)
 void make_partitions(uint32_t count, uint8_t ack, uint8_t copies, uint16_t members)
 {
     struct map_settings settings = *map_settings(node->map);
-    settings.level = MAP_LEVEL_PRIMARY;
+    settings.level = cluster_level;
     settings.next_group = FIRST + count;
     put_settings(node->map, &settings);
     struct map_keyspace k = { .id = KEYSPACE,
@@ -247,7 +255,8 @@ int begin(void **state)
     leases_init(&node->contact.leases, 10);
     leases_lead(&node->contact.leases, 3, true, node->clock);
     alive = 0x1f;
-    changes = logged = orders = 0;
+    changes = logged = orders = tells = 0;
+    cluster_level = MAP_LEVEL_NEWEST;
     memset(raised, 0, sizeof raised);
     memset(cleared, 0, sizeof cleared);
     refuses = no_room = false;

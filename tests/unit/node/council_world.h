@@ -23,6 +23,8 @@ extern node_index ordered_of;    /* whom it went to, */
 extern uint32_t answers;         /* to orders, and the last one: */
 const char *answered(void);
 extern uint32_t orders; /* and how many there were */
+extern uint32_t cluster_level; /* of the cluster, when partitions are made */
+extern uint32_t tells;  /* times that the others were told at once */
 
 /* Of a keyspace with that ACK, on those nodes; nobody leads. */
 void make_partitions(uint32_t count, uint8_t ack, uint8_t copies, uint16_t members);
