@@ -431,7 +431,6 @@ static struct keyspace_options options_before(const struct span *argv, uint32_t 
     struct keyspace_options o = { .replicas = KEYSPACE_REPLICAS, .partitions = 1 };
     o.strategy = now != NULL ? now->strategy : strategy_asked(argv, argc);
     o.primary = now != NULL ? now->primary : primary_options_default();
-    o.primary.log = now != NULL ? o.primary.log : PRIMARY_STATEMENT; /* as long as it is alone */
     return o;
 }
 

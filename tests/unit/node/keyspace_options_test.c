@@ -223,7 +223,7 @@ static void options_of_primary_are_read_wherever_they_stand(void **state)
     assert_int_equal(o.strategy, STRATEGY_PRIMARY);
     assert_true(o.primary.ack.kind == ACK_ANY && o.primary.ack.n == 1 && !o.primary.fallback_async);
     assert_true(o.primary.ack.stage == ACK_DURABLE && o.read.level == READ_LINEARIZABLE);
-    assert_int_equal(o.primary.log, PRIMARY_STATEMENT);
+    assert_int_equal(o.primary.log, PRIMARY_LOGICAL);
     assert_true(
         take_primary("ack ALL~OF~eu~ON~durable REPLICAS 5 fallback ASYNC maxops 7 strategy "
                      "PRIMARY read prefix log statement",

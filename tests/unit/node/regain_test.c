@@ -1,6 +1,6 @@
-/* What was discarded and is in a log again (node/regain.h: G1-G4; R8): it is said when the log holds
- * it durably, of all that the log stands for and of nothing else. The map is real; log and journal
- * are played. */
+/* What was discarded and is in a log again (node/regain.h: G1-G4; R8): it is said when the log
+ * holds it durably, of all that the log stands for and of nothing else. The map is real; log and
+ * journal are played. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
