@@ -59,6 +59,20 @@ static const char *other_rule(struct rng *rng)
     return rules[rng_below(rng, ARRAY_COUNT(rules))];
 }
 
+/* Nothing is lost by it, whenever it comes; what LOCAL loses by FORCE is named. */
+static void print_failover(const struct run *run, struct rng *rng, char *p, size_t cap)
+{
+    char how[40] = "";
+    uint64_t which = rng_below(rng, 8);
+    if (which < 3) {
+        (void)snprintf(how, sizeof how, " TO %u", 1 + (unsigned)rng_below(rng, run->seats));
+    } else if (which == 3 || (which < 6 && run->backup.local)) {
+        (void)snprintf(how, sizeof how, "%s", which == 3 ? " ABORT" : " FORCE");
+    }
+    (void)snprintf(p, cap, "KEYSPACE FAILOVER cart PARTITION %u%s", (unsigned)rng_below(rng, 4),
+                   how);
+}
+
 bool backup_order(const struct run *run, struct rng *rng, char *p, size_t cap)
 {
     const struct backup *b = &run->backup;
@@ -71,6 +85,8 @@ bool backup_order(const struct run *run, struct rng *rng, char *p, size_t cap)
         (void)snprintf(p, cap, "KEYSPACE CREATE cart STRATEGY %s REPLICAS %u PARTITIONS %u",
                        strategy, least + (unsigned)rng_below(rng, most - least + 1),
                        1 + (unsigned)rng_below(rng, 4));
+    } else if (orders && rng_chance(rng, 1, 2)) {
+        print_failover(run, rng, p, cap);
     } else if (orders) {
         (void)snprintf(p, cap, "KEYSPACE ALTER cart ACK %s", b->local ? "LOCAL" : other_rule(rng));
     }
