@@ -78,12 +78,13 @@ bool engine_replayed(const struct engine *engine)
     return engine->replayed;
 }
 
-void engine_prefetch(const struct engine *engine, const struct span *ops, uint32_t n)
+void engine_prefetch(const struct engine *engine, engine_key_of *key_of, const struct span *entries,
+                     uint32_t n)
 {
     struct store_key keys[STORE_PREFETCH_MAX];
     uint32_t count = 0;
     for (uint32_t i = 0; i < n && count < STORE_PREFETCH_MAX; i++) {
-        count += op_first_argument(ops[i], &keys[count].key, &keys[count].db);
+        count += key_of(entries[i], &keys[count].key, &keys[count].db);
     }
     if (count > 1) {
         store_prefetch(engine->store, keys, count);

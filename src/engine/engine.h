@@ -68,9 +68,12 @@ uint64_t engine_staged_bytes(const struct engine *engine); /* of blobs, as annou
 /* Where ropes go that engine_idle is to free, in slices. */
 struct rope_bin *engine_bin(struct engine *engine);
 
-/* Fetches from memory what these encoded ops will touch, up to STORE_PREFETCH_MAX of them: for a
- * run of ops that are executed right afterwards. Nothing changes. */
-void engine_prefetch(const struct engine *engine, const struct span *ops, uint32_t n);
+/* Finds the first key in an encoded op (op_first_argument), or entry of rows (rows_first_key). */
+typedef bool engine_key_of(struct span entry, struct span *key, uint8_t *db);
+/* Fetches from memory what these will touch, up to STORE_PREFETCH_MAX of them: for a run of them
+ * that is executed or applied right afterwards. Nothing changes. */
+void engine_prefetch(const struct engine *engine, engine_key_of *key_of, const struct span *entries,
+                     uint32_t n);
 
 /* Applies a tick: log time moves to stamp and at most EXPIRE_BATCH_KEYS due keys go. */
 void engine_tick(struct engine *engine, qr_wall stamp);

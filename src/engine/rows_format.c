@@ -167,7 +167,7 @@ static bool statement_is_good(const struct rows_entry *entry)
     return entry->count == 0 && op_read(entry->body, &op) && op.stamp == entry->stamp;
 }
 
-bool rows_read(struct span in, struct rows_entry *out)
+bool rows_peek(struct span in, struct rows_entry *out)
 {
     struct wire_reader r = wire_reader(in);
     uint8_t version = wire_get_u8(&r);
@@ -180,6 +180,27 @@ bool rows_read(struct span in, struct rows_entry *out)
         return false;
     }
     out->body = span_of(in.p + ROWS_HEAD_BYTES, in.n - ROWS_HEAD_BYTES);
+    return true;
+}
+
+bool rows_first_key(struct span in, struct span *key, uint8_t *db)
+{
+    struct rows_entry entry;
+    if (!rows_peek(in, &entry) || entry.form != ROWS_FORM_ROWS || entry.count == 0) {
+        return false;
+    }
+    struct wire_reader r = wire_reader(entry.body);
+    *db = wire_get_u8(&r);
+    (void)wire_get_u16(&r); /* the types */
+    *key = wire_get_bytes(&r, wire_get_u32(&r));
+    return !r.bad && (*db < DATABASES || *db == IDS_DB);
+}
+
+bool rows_read(struct span in, struct rows_entry *out)
+{
+    if (!rows_peek(in, out)) {
+        return false;
+    }
     switch (out->form) {
     case ROWS_FORM_ROWS:
         return rows_are_good(out);

@@ -68,6 +68,10 @@ struct rows_entry {
 
 /* Checks all of a payload; false: malformed, and *out is worth nothing. */
 bool rows_read(struct span in, struct rows_entry *out);
+/* The same of a payload that rows_read has accepted once: only the head is looked at. */
+bool rows_peek(struct span in, struct rows_entry *out);
+/* The database and key of the first row, whatever is behind it; false: there is none. */
+bool rows_first_key(struct span in, struct span *key, uint8_t *db);
 
 static inline qr_wall rows_time_after(const struct rows_entry *entry)
 {

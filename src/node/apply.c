@@ -317,21 +317,26 @@ static void apply_record(struct replica *r, const struct record *record)
     }
 }
 
-/* Starts fetching from memory what the next commands will touch. */
+/* Starts fetching from memory what the next entries will touch. */
 static void prefetch_records(const struct replica *r, struct span records)
 {
-    struct span ops[STORE_PREFETCH_MAX];
+    enum record_kind kind = r->logical ? RECORD_ROWS : RECORD_COMMAND;
+    struct span entries[STORE_PREFETCH_MAX];
     struct record record;
     uint32_t n = 0;
+    if (r->logical && r->execute->state > r->applied) {
+        return; /* these were executed */
+    }
     for (size_t at = 0; at < records.n && n < STORE_PREFETCH_MAX;) {
         size_t bytes = record_peek(span_of(records.p + at, records.n - at), &record);
         qr_assert(bytes > 0);
-        if (record.kind == RECORD_COMMAND) {
-            ops[n++] = record.payload;
+        if (record.kind == kind) {
+            entries[n++] = record.payload;
         }
         at += bytes;
     }
-    engine_prefetch(r->partition->engine, ops, n);
+    engine_prefetch(r->partition->engine, r->logical ? rows_first_key : op_first_argument, entries,
+                    n);
 }
 
 static void apply_records(struct replica *r, struct span records)

@@ -164,6 +164,23 @@ static void flush(struct replica *r, struct batch_room *out, size_t *n, uint32_t
     *count = 0;
 }
 
+/* Of the batch from its record i on, which stands at that byte. */
+static void prefetch_batch(const struct replica *r, uint32_t i, size_t at)
+{
+    struct span ops[STORE_PREFETCH_MAX];
+    uint32_t n = 0;
+    for (uint32_t end = i + STORE_PREFETCH_MAX; i < end && i < r->batch_count; i++) {
+        const uint8_t *record = r->batch->p + at;
+        uint32_t bytes;
+        memcpy(&bytes, record, sizeof bytes);
+        if (record[RECORD_KIND_AT] == RECORD_COMMAND) {
+            ops[n++] = span_of(record + RECORD_HEADER_BYTES, bytes);
+        }
+        at += record_bytes(bytes);
+    }
+    engine_prefetch(r->partition->engine, op_first_argument, ops, n);
+}
+
 void execute_batch(struct replica *r, qr_slot lo, qr_term term)
 {
     struct execute *x = r->execute;
@@ -177,6 +194,9 @@ void execute_batch(struct replica *r, qr_slot lo, qr_term term)
         struct pending *p = r->batch->pending[i];
         uint32_t bytes;
         memcpy(&bytes, record, sizeof bytes); /* replica_write left the length there */
+        if (i % STORE_PREFETCH_MAX == 0) {
+            prefetch_batch(r, i, at);
+        }
         at += record_bytes(bytes);
         if (p != NULL) {
             replica_took_off(r, p, lo + i, term);
@@ -243,8 +263,8 @@ void execute_applied(struct replica *r, const struct record *record, bool one_wa
 bool execute_apply(struct replica *r, const struct record *record, bool *one_way)
 {
     struct rows_entry entry;
-    bool good = rows_read(record->payload, &entry);
-    qr_assert(good); /* the checksum held and whoever proposed it has made it so */
+    bool good = rows_peek(record->payload, &entry);
+    qr_assert(good); /* execute_has_meaning has looked at it when it came */
     *one_way = !rows_can_undo(&entry);
     return rows_apply(r->partition->engine, &entry) == ROWS_DONE;
 }

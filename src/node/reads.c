@@ -202,7 +202,7 @@ static void prefetch_reads(const struct replica *r, const struct pending *p, uin
     for (; p != NULL && n < count && n < STORE_PREFETCH_MAX; p = p->queue_next) {
         ops[n++] = span_of(p->op, p->op_bytes);
     }
-    engine_prefetch(r->partition->engine, ops, n);
+    engine_prefetch(r->partition->engine, op_first_argument, ops, n);
 }
 
 /* What must be applied before p is served, now that the slot is confirmed for it. */

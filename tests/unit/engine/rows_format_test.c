@@ -100,6 +100,38 @@ static void test_what_is_written_is_read(void **state)
     free(p);
 }
 
+/* What will be touched first; whatever the bytes are, nothing is read beyond them. */
+static void test_the_first_key_of_an_entry(void **state)
+{
+    (void)state;
+    struct payload *p = payload_new();
+    struct span key;
+    uint8_t db = 9;
+    p->rows[0].db = 3;
+    p->rows[1].db = 3;
+    write_payload(p);
+    assert_true(rows_first_key(span_of(p->bytes, p->used), &key, &db));
+    assert_int_equal(db, 3);
+    assert_int_equal(key.n, 1);
+    assert_memory_equal(key.p, "a", 1);
+    for (size_t n = 0; n < ROWS_HEAD_BYTES + 8; n++) {
+        uint8_t *copy = malloc(n > 0 ? n : 1);
+        assert_non_null(copy);
+        memcpy(copy, p->bytes, n);
+        assert_false(rows_first_key(span_of(copy, n), &key, &db));
+        free(copy);
+    }
+    p->bytes[ROWS_HEAD_BYTES] = DATABASES;
+    assert_false(rows_first_key(span_of(p->bytes, p->used), &key, &db));
+    p->n = p->head.count = 0;
+    write_payload(p);
+    assert_false(rows_first_key(span_of(p->bytes, p->used), &key, &db));
+    p->head.form = ROWS_FORM_TICK;
+    write_payload(p);
+    assert_false(rows_first_key(span_of(p->bytes, p->used), &key, &db));
+    free(p);
+}
+
 static void test_every_beginning_is_refused(void **state)
 {
     (void)state;
@@ -311,6 +343,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_is_written_is_read),
+        cmocka_unit_test(test_the_first_key_of_an_entry),
         cmocka_unit_test(test_every_beginning_is_refused),
         cmocka_unit_test(test_heads_that_are_refused),
         cmocka_unit_test(test_order_is_demanded),
