@@ -25,11 +25,11 @@ class Must:
 
 SET, FLOOR, ETCD = ("set", "quorate"), ("set", "floor"), ("set", "etcd")
 WAIT = ("set", "redis always + WAIT 1")
-ANY, RECEIVED = ("primary", "ANY 1, statement"), ("primary", "ANY 1 received, statement")
+ANY, RECEIVED = ("primary", "ANY 1, logical"), ("primary", "ANY 1 received, logical")
 PRIMARY_EVERYSEC = ("primary", "redis everysec")
 PRIMARY_WAIT, PRIMARY_SYNCED = (("primary", f"redis {fsync} + WAIT 1")
                                 for fsync in ("everysec", "always"))
-LAG = ("lag", "LOCAL, statement")
+LAG = ("lag", "LOCAL, logical")
 LEASE, INDEX = ("get", "quorate lease"), ("get", "quorate readindex")
 GET_FLOOR, GET_ETCD, GET_REDIS = ("get", "floor"), ("get", "etcd"), ("get", "redis everysec")
 OPS, P50, P99, CPU = "ops_per_s", "p50_us", "p99_us", "server_cpu_s_per_100k"

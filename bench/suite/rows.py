@@ -102,7 +102,7 @@ ROWS = (
     Row("primary", "redis everysec", "redis-everysec", MEMORY, asks="set"),
     Row("primary", "redis everysec + WAIT 1", "redis-everysec", WAIT_ONE, asks="setwait"),
     Row("primary", "redis always + WAIT 1", "redis-always", SYNCED_WAIT, asks="setwait"),
-    lag_row("LOCAL, statement", "primary", (*PRIMARIES["LOCAL"][0], "LOG", "statement")),
+    lag_row("LOCAL, logical", "primary", (*PRIMARIES["LOCAL"][0], "LOG", "logical")),
     lag_row("redis everysec", "redis-everysec"),
 )
 TITLES = {"set": "SET", "get": "GET", "fault": "SET while one follower fails",
