@@ -64,10 +64,10 @@ void failpoints_disarm(struct host *host)
     memset(host->armed, 0, sizeof host->armed);
 }
 
-void failpoints_tell(const uint64_t reached[FAIL_COUNT],
+void failpoints_tell(bool all, const uint64_t reached[FAIL_COUNT],
                      uint64_t struck[FAIL_COUNT][FAILPOINT_WAYS])
 {
-    for (uint32_t i = 1; i <= FAILPOINTS_DRAWN; i++) {
+    for (uint32_t i = 1; i <= FAILPOINTS_DRAWN + all * FAILPOINTS_ROLLBACK; i++) {
         printf("failpoint %s reached %" PRIu64, points[i].name, reached[i]);
         for (uint32_t way = 0; way < FAILPOINT_WAYS; way++) {
             printf(", %s %" PRIu64, ways[way], struck[i][way]);

@@ -25,8 +25,10 @@ enum failpoint_life {
     FAILPOINT_ROLLBACK
 };
 
-/* How many points a seed draws from: those of ROLLBACK stand last, and nothing comes there yet. */
+/* How many points a seed draws from. Those of ROLLBACK stand behind them: only worlds with a primary
+ * come there. */
 #define FAILPOINTS_DRAWN ((uint32_t)FAIL_DISCARDS_OPEN - 1)
+#define FAILPOINTS_ROLLBACK ((uint32_t)FAIL_COUNT - FAIL_DISCARDS_OPEN)
 
 enum failpoint_life failpoint_life(enum failpoint point);
 bool failpoint_is_rare(enum failpoint point); /* few processes come there, or seldom */
@@ -36,8 +38,8 @@ bool failpoint_is_rare(enum failpoint point); /* few processes come there, or se
 void failpoint_arm(struct host *host, enum armed_for what, enum failpoint point, qr_time length);
 void failpoints_disarm(struct host *host);
 
-/* How often each was reached, and what happened there. */
-void failpoints_tell(const uint64_t reached[FAIL_COUNT],
+/* How often each was reached, and what happened there; with `all` those of ROLLBACK too. */
+void failpoints_tell(bool all, const uint64_t reached[FAIL_COUNT],
                      uint64_t struck[FAIL_COUNT][FAILPOINT_WAYS]);
 void traces_tell(const uint64_t traced[TRACE_POINTS_MAX]); /* the same of Raft's trace points */
 

@@ -9,6 +9,7 @@
 #define FAULT_LENGTH (3 * QR_SECOND) /* what lasts does so at most as long */
 #define DRIFT_PPM 40000
 #define OWN_FAILPOINT_MAX (6 * QR_SECOND) /* then a seed has its own at the latest */
+#define ROLLBACK_SEEDS 4u /* every so many comes to a place where something is taken back */
 
 static struct rng *dice(struct run *run)
 {
@@ -153,6 +154,18 @@ static void on_own_failpoint(struct realm *realm, void *what, uint64_t point)
     (void)realm;
 }
 
+/* Wherever something is taken back first. */
+static void on_rollback_failpoint(struct realm *realm, void *what, uint64_t point)
+{
+    struct run *run = what;
+    bool comes = !run->ending && (run->without >> FAULT_failpoint & 1) == 0;
+    for (uint32_t i = 0; i < run->seats && comes; i++) {
+        failpoint_arm(run->seat[i].host, ARMED_BY_BACKUP, (enum failpoint)point, fault_time(run));
+        run->seat[i].host->armed[ARMED_BY_BACKUP].left = 1;
+    }
+    (void)realm;
+}
+
 enum failpoint_life run_failpoint_life(const struct run *run)
 {
     return failpoint_life((enum failpoint)(1 + run->realm->seed % FAILPOINTS_DRAWN));
@@ -177,6 +190,10 @@ static void own_failpoint(struct run *run)
     run->weight[FAULT_term] += life == FAILPOINT_END ? 8 : 0;
     realm_at(run->realm, run->realm->now + at, on_own_failpoint, run,
              1 + run->realm->seed % FAILPOINTS_DRAWN);
+    if (run->backup.is && run->realm->seed % ROLLBACK_SEEDS == 2) {
+        realm_at(run->realm, run->realm->now, on_rollback_failpoint, run,
+                 FAIL_DISCARDS_OPEN + run->realm->seed / ROLLBACK_SEEDS % FAILPOINTS_ROLLBACK);
+    }
 }
 
 void fault_disk_error(struct run *run)

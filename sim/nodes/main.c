@@ -287,7 +287,7 @@ int main(int argc, char **argv)
         failed += !one(&o, o.seed + count++, &all);
     }
     if (o.failpoints) {
-        failpoints_tell(all.reached, all.struck);
+        failpoints_tell(o.choice.primary, all.reached, all.struck);
         traces_tell(all.traced);
     }
     tell(&all, count, failed, (double)(clock() - began) / CLOCKS_PER_SEC);

@@ -54,7 +54,7 @@ enum failpoint_way {
     FAILPOINT_WAYS
 };
 
-enum armed_for { ARMED_BY_SEED, ARMED_BY_FAULT, ARMED_MAX };
+enum armed_for { ARMED_BY_SEED, ARMED_BY_FAULT, ARMED_BY_BACKUP, ARMED_MAX };
 
 #define TRACE_POINTS_MAX 128u
 

@@ -125,6 +125,7 @@ static void named(struct rollback *b, enum discards_result result, int error)
     b->discards = NULL;
     switch (result) {
     case DISCARDS_DONE:
+        (void)io_failpoint(b->partition->node->io, FAIL_ROLLBACK_NAMED);
         b->phase = b->leaves ? PHASE_IS_CUT : PHASE_CUTS;
         holding_disturb(b->partition);
         break;
@@ -297,6 +298,7 @@ static void cut(struct rollback *b)
     } else {
         log_truncate(p->node->log, p->group, b->slot + 1);
     }
+    (void)io_failpoint(p->node->io, FAIL_ROLLBACK_CUT);
     await_log(b);
 }
 
@@ -310,6 +312,7 @@ void rollback_turn(struct partition *p, qr_time now)
     }
     bool durable = log_durable(p->node->log) >= b->position;
     if (b->phase == PHASE_SYNCS && durable && (b->leaves || is_ready(b))) {
+        (void)io_failpoint(p->node->io, FAIL_ROLLBACK);
         b->phase = PHASE_NAMES; /* K1 */
         b->position = UINT64_MAX;
     }
@@ -318,6 +321,7 @@ void rollback_turn(struct partition *p, qr_time now)
     } else if (b->phase == PHASE_CUTS && b->position == UINT64_MAX) {
         cut(b);
     } else if (b->phase == PHASE_CUTS && durable) {
+        (void)io_failpoint(p->node->io, FAIL_ROLLED_BACK);
         b->phase = PHASE_IS_CUT;
         holding_disturb(p);
     }

@@ -44,7 +44,7 @@ class Case(collections.namedtuple("Case", "point role action hit")):
 def cases():
     """Every failpoint, and whom it strikes."""
     for point in POINTS:
-        if point.life == "ROLLBACK":  # nothing comes there yet
+        if point.life == "ROLLBACK":  # test_rollback_kills.py
             continue
         if point.life in ("ANY", "CHECKPOINT"):
             yield Case(point, "leader", "kill", 0)

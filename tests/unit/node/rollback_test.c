@@ -217,6 +217,15 @@ void schedule_wake(struct partition *p)
     p->awake = true;
 }
 
+#ifdef QUORATE_FAILPOINTS
+int io_failpoint(struct io *io, enum failpoint point)
+{
+    (void)io;
+    (void)point;
+    return 0;
+}
+#endif
+
 qr_wall io_wall(struct io *io)
 {
     (void)io;
