@@ -25,8 +25,8 @@ enum failpoint_life {
     FAILPOINT_ROLLBACK
 };
 
-/* How many points a seed draws from. Those of ROLLBACK stand behind them: only worlds with a primary
- * come there. */
+/* How many points a seed draws from. Those of ROLLBACK stand behind them: only worlds with a
+ * primary come there. */
 #define FAILPOINTS_DRAWN ((uint32_t)FAIL_DISCARDS_OPEN - 1)
 #define FAILPOINTS_ROLLBACK ((uint32_t)FAIL_COUNT - FAIL_DISCARDS_OPEN)
 

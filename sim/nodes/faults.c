@@ -154,12 +154,10 @@ static void on_own_failpoint(struct realm *realm, void *what, uint64_t point)
     (void)realm;
 }
 
-/* Wherever something is taken back first. */
 static void on_rollback_failpoint(struct realm *realm, void *what, uint64_t point)
 {
     struct run *run = what;
-    bool comes = !run->ending && (run->without >> FAULT_failpoint & 1) == 0;
-    for (uint32_t i = 0; i < run->seats && comes; i++) {
+    for (uint32_t i = 0; i < run->seats && (run->without >> FAULT_failpoint & 1) == 0; i++) {
         failpoint_arm(run->seat[i].host, ARMED_BY_BACKUP, (enum failpoint)point, fault_time(run));
         run->seat[i].host->armed[ARMED_BY_BACKUP].left = 1;
     }
