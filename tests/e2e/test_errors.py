@@ -33,7 +33,7 @@ PROVOKED = {
     "NOPROTO": "errors::test_not_applied_is_true",
     "NOQUORUM": "facades::test_without_a_quorum_all_say_so",
     "NOREPLICAS": "primary_failures::"
-                  "test_too_few_followers_is_said_before_anything_is_executed",
+                  "test_scenario_71_too_few_followers_is_said_before_anything_is_executed",
     "NOSPACE": "disk::test_scenario_56_full_disk",
     "QUOTA": "errors::test_not_applied_is_true_of_what_depends_on_others",
     "REMOVED": "members::test_scenario_29_remove_the_leader_under_load_and_it_stops_serving",

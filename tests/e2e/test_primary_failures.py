@@ -29,7 +29,7 @@ def come_anew(cluster, node):
 
 
 @pytest.mark.parametrize("ack", ["LOCAL", "ANY 1"])
-def test_what_the_old_primary_alone_has_is_named_when_it_returns(ack):
+def test_scenario_71_what_the_old_primary_alone_has_is_named_when_it_returns(ack):
     """Its followers stand still, and all are killed: with LOCAL it has acknowledged what nobody
     else has. Each such write is in its journal when it returns, and gone everywhere."""
     with Cluster(3) as cluster:
@@ -71,7 +71,7 @@ def test_what_the_old_primary_alone_has_is_named_when_it_returns(ack):
             assert discards(node) == []
 
 
-def test_a_primary_that_stood_still_answers_no_stale_read():
+def test_scenario_73_a_primary_that_stood_still_answers_no_stale_read():
     """What was asked of it before it went on, and while it went on, shows what was acknowledged by
     its successor, or is an error."""
     with Cluster(3) as cluster:
@@ -101,7 +101,7 @@ def test_a_primary_that_stood_still_answers_no_stale_read():
 
 
 @pytest.mark.parametrize("ack", ["ANY 1", "ANY 2", "ALL"])
-def test_too_few_followers_is_said_before_anything_is_executed(ack):
+def test_scenario_71_too_few_followers_is_said_before_anything_is_executed(ack):
     with Cluster(5) as cluster:
         create(cluster, ack, "REPLICAS", "3")
         old = primary(cluster)

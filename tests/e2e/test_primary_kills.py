@@ -7,7 +7,7 @@ from primaries import another, create, judge, primary, wait_writes, writing
 
 
 @pytest.mark.parametrize("ack", ["LOCAL", "ANY 1", "ANY 2", "ALL"])
-def test_kill_of_the_primary_under_load_loses_nothing_silently(ack):
+def test_scenario_72_kill_of_the_primary_under_load_loses_nothing_silently(ack):
     """ANY 2 of two followers and ALL have to wait for its return: nothing is executed meanwhile."""
     with Cluster(3) as cluster:
         create(cluster, ack)

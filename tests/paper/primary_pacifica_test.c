@@ -62,7 +62,7 @@ static void test_2_2_the_commit_invariant_holds_at_each_step(void **state)
 /* "Primary invariant: at any time, a server p considers itself a primary only if the configuration
  * manager has p as the primary in its current configuration as maintained; hence there exists at
  * most one." By its lease: it neither answers a query nor takes an update without. */
-static void test_2_3_without_its_lease_nobody_considers_itself_primary(void **state)
+static void test_2_3_without_its_lease_nobody_considers_itself_primary_scenario_73(void **state)
 {
     (void)state;
     struct flock *f = led(3);
@@ -163,7 +163,7 @@ static void test_2_5_a_candidate_is_fed_and_does_not_count(void **state)
 
 /* "Each message carries the version of the sender's configuration; one of an older version is
  * rejected": an answer of a configuration before says nothing in this one. */
-static void test_2_3_an_answer_of_an_older_configuration_says_nothing(void **state)
+static void test_2_3_an_answer_of_an_older_configuration_says_nothing_scenario_71(void **state)
 {
     (void)state;
     struct flock *f = led(2);
@@ -187,11 +187,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_2_2_the_commit_invariant_holds_at_each_step),
-        cmocka_unit_test(test_2_3_without_its_lease_nobody_considers_itself_primary),
+        cmocka_unit_test(test_2_3_without_its_lease_nobody_considers_itself_primary_scenario_73),
         cmocka_unit_test(test_2_4_any_secondary_may_take_over_and_nothing_is_lost),
         cmocka_unit_test(test_2_4_reconciliation_makes_the_lists_equal),
         cmocka_unit_test(test_2_5_a_candidate_is_fed_and_does_not_count),
-        cmocka_unit_test(test_2_3_an_answer_of_an_older_configuration_says_nothing),
+        cmocka_unit_test(test_2_3_an_answer_of_an_older_configuration_says_nothing_scenario_71),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -125,7 +125,7 @@ static void test_4_writers_need_neither_a_majority_nor_each_other(void **state)
 
 /* "[It] must choose the value with the highest ballot that it learns of": whoever has it is
  * among those who stand, whoever they are. */
-static void test_3_whoever_stands_somebody_among_them_has_it_and_is_chosen(void **state)
+static void test_3_among_those_who_stand_one_has_it_and_is_chosen_scenario_72(void **state)
 {
     (void)state;
     for (uint32_t n = 3; n <= NODES_MAX; n++) {
@@ -150,7 +150,7 @@ int main(void)
         cmocka_unit_test(test_4_the_two_phases_meet_and_no_more_is_asked),
         cmocka_unit_test(test_5_1_who_stands_and_who_writes_are_more_than_all),
         cmocka_unit_test(test_4_writers_need_neither_a_majority_nor_each_other),
-        cmocka_unit_test(test_3_whoever_stands_somebody_among_them_has_it_and_is_chosen),
+        cmocka_unit_test(test_3_among_those_who_stand_one_has_it_and_is_chosen_scenario_72),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
