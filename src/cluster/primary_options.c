@@ -4,10 +4,10 @@
 #include "base/size.h"
 #include "base/word.h"
 
-/* What STRATEGY primary gives, whichever of its protocols carries it out; ON applied none does. */
+/* What STRATEGY primary gives, whichever of its protocols carries it out. */
 static const struct promise gives = {
     .acks = ACK_BIT(ACK_LOCAL) | ACK_BIT(ACK_ANY) | ACK_BIT(ACK_ALL),
-    .ack_stages = ACK_BIT(ACK_DURABLE) | ACK_BIT(ACK_RECEIVED),
+    .ack_stages = ACK_BIT(ACK_DURABLE) | ACK_BIT(ACK_RECEIVED) | ACK_BIT(ACK_APPLIED),
 };
 
 static const char *const logs[] = {
@@ -210,6 +210,9 @@ static bool check_copies(const struct ack *ack, uint32_t replicas, uint32_t in_z
                          struct text *why)
 {
     uint32_t wanted = ack->kind == ACK_ANY ? ack->n : 1;
+    if (ack->kind == ACK_LOCAL && ack->stage == ACK_APPLIED) {
+        return contradicts(why, ack, " is about others, and LOCAL waits for no other node");
+    }
     if (ack->kind == ACK_LOCAL) {
         return ack->zone[0] == 0 ||
                contradicts(why, ack, " names a zone, and LOCAL waits for no other node");
@@ -273,6 +276,11 @@ bool primary_options_are_sound(const struct primary_options *o)
     struct text text = text_in(why, sizeof why);
     return is_sound_ack(&o->ack) && lagging && maxlag &&
            primary_options_check(o, MEMBERS_MAX, MEMBERS_MAX, &text);
+}
+
+bool primary_options_are_late(const struct primary_options *o)
+{
+    return o->ack.stage == ACK_APPLIED;
 }
 
 /* --- Writing ---------------------------------------------------------------------------------- */

@@ -2,7 +2,7 @@
  * U9, U17). Names and values come in pairs, as clients send them; the value of ACK is one word with
  * blanks in it.
  *
- *   ACK "LOCAL | ANY k [OF zone] | ALL [OF zone]  [ON received|durable]"
+ *   ACK "LOCAL | ANY k [OF zone] | ALL [OF zone]  [ON received|durable|applied]"
  *   FALLBACK fail|async          too few members for ACK: refuse writes, or go on as LOCAL
  *   MAXLAG 500ms|10s|64mb        a follower further behind is lagging,
  *   LAGGING STALL|DROP|REJECT    and writers wait, it is rebuilt, or its reads are refused
@@ -16,8 +16,8 @@
  * O2 Nothing weakens ACK unless it is said beside it. FALLBACK async is refused where it stood
  *    there before and only ACK is changed; it has to be said again.
  * O3 What contradicts itself is refused, and nothing is changed: more copies than replicas, a zone
- *    without nodes, LOCAL OF a zone, a FALLBACK of LOCAL, everysec ON durable, LAGGING without
- *    MAXLAG, DROP where ALL needs every copy.
+ *    without nodes, LOCAL OF a zone or ON applied, a FALLBACK of LOCAL, everysec ON durable,
+ *    LAGGING without MAXLAG, DROP where ALL needs every copy.
  *
  * They stand in the keyspace's record (records.c).
  *
@@ -60,6 +60,9 @@ bool primary_options_check(const struct primary_options *options, uint32_t repli
 
 /* Whether they can be somewhere: what a record may say. */
 bool primary_options_are_sound(const struct primary_options *options);
+
+/* Whether they say what only nodes of MAP_LEVEL_COPIES understand. */
+bool primary_options_are_late(const struct primary_options *options);
 
 /* All of them in words, ACK's value in quotes; they read back the same. */
 #define PRIMARY_OPTIONS_BYTES 256u

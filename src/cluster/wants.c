@@ -4,7 +4,9 @@
 
 #define FLAG_OPERATIONS 1u
 #define FLAG_EACH_ZONE 2u
-#define FLAGS (FLAG_OPERATIONS | FLAG_EACH_ZONE)
+#define FLAG_APPLIED 4u /* since MAP_LEVEL_COPIES, as the next: older nodes take neither */
+#define FLAG_COPIES 8u  /* instead of a bound, which writes have none of */
+#define FLAGS (FLAG_OPERATIONS | FLAG_EACH_ZONE | FLAG_APPLIED | FLAG_COPIES)
 #define FLAG_STALE 1u
 #define FLAG_REPLAYED 2u
 #define MILLISECONDS_MAX UINT32_MAX
@@ -20,9 +22,11 @@ void wants_put(struct wire_writer *out, const struct wants *w, qr_time now)
     size_t before = out->n;
     wire_put_u8(out, w->level);
     wire_put_u8(out, (uint8_t)((w->bound_is_operations ? FLAG_OPERATIONS : 0) |
-                               (w->each_zone ? FLAG_EACH_ZONE : 0)));
+                               (w->each_zone ? FLAG_EACH_ZONE : 0) |
+                               (w->applied ? FLAG_APPLIED : 0) |
+                               (w->copies != 0 ? FLAG_COPIES : 0)));
     wire_put_u64(out, w->least);
-    wire_put_u64(out, w->bound);
+    wire_put_u64(out, w->copies != 0 ? w->copies : w->bound);
     wire_put_u32(out, w->expires == 0 ? 0 : milliseconds_left(w->expires, now));
     qr_assert(out->bad || out->n - before == WANTS_BYTES);
 }
@@ -34,10 +38,17 @@ bool wants_get(struct wire_reader *in, struct wants *out, qr_time now)
     out->bound_is_operations = (flags & FLAG_OPERATIONS) != 0;
     out->each_zone = (flags & FLAG_EACH_ZONE) != 0;
     out->least = wire_get_u64(in);
+    out->applied = (flags & FLAG_APPLIED) != 0;
     out->bound = wire_get_u64(in);
+    bool sound = true;
+    if ((flags & FLAG_COPIES) != 0) {
+        sound = out->bound > 0 && out->bound <= UINT8_MAX;
+        out->copies = (uint8_t)out->bound;
+        out->bound = 0;
+    }
     uint32_t ms = wire_get_u32(in);
     out->expires = ms == 0 ? 0 : now + (qr_time)ms * QR_MILLISECOND;
-    return !in->bad && out->level < READ_LEVELS && (flags & ~FLAGS) == 0;
+    return !in->bad && out->level < READ_LEVELS && (flags & ~FLAGS) == 0 && sound;
 }
 
 void shown_put(struct wire_writer *out, const struct shown *s)

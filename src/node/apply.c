@@ -383,3 +383,14 @@ void replica_apply(struct replica *r, qr_time budget)
     }
     replica_serve_confirmed(r);
 }
+
+void replica_tell_executed(struct replica *r)
+{
+    if (replica_tells_executed(r)) {
+        struct event event = { .kind = EVENT_EXECUTED };
+        r->executed = r->applied;
+        event.executed.slot = r->applied;
+        replica_step(r, &event);
+        replica_look(r);
+    }
+}

@@ -308,6 +308,8 @@ static void ask(struct gather *g, uint32_t group)
     }
     struct pending *p = stream_push(&g->stream, parent->spec, parent->version, parent->node->clock);
     pending_want(p, &(struct wants){ .expires = parent->wants.expires,
+                                     .applied = parent->wants.applied,
+                                     .copies = parent->wants.copies,
                                      .each_zone = parent->wants.each_zone });
     pending_join(p, partition);
     memcpy(pending_take_room(p, parent->op_bytes), parent->op, parent->op_bytes);

@@ -262,7 +262,6 @@ void replica_read(struct replica *r, struct pending *p)
     partition_wake(r->partition);
 }
 
-
 void replica_order(struct replica *r, struct pending *p, struct event *event)
 {
     p->state = PENDING_ORDERED;
@@ -484,6 +483,7 @@ void replica_turn(struct replica *r)
         submit_batch(r);
     }
     replica_look(r);
+    replica_tell_executed(r);
     if (r->queued) {
         serve_queues(r);
     }

@@ -87,6 +87,8 @@ void replica_lease(struct replica *r, bool held);
 bool replica_leads(const struct replica *r);
 /* Whether a write of n op bytes fits now (P4, R4). */
 bool replica_has_room(const struct replica *r, size_t n);
+/* Whether the reply of that write will be kept back until others have it too (zones.c). */
+bool zones_await_reply(const struct pending *p);
 /* Adds a write to this turn's batch; the caller encodes its op (n bytes) into the result at once.
  */
 uint8_t *replica_write(struct replica *r, struct pending *p, size_t n);

@@ -120,6 +120,7 @@ struct replica {
     struct membership_at *start_memberships; /* until START was stepped */
     uint32_t start_membership_count;
     struct viewed views; /* what it was told of them */
+    qr_slot executed;    /* it was told that this is (EVENT_EXECUTED), where it wants to know */
 };
 
 BEGINS_LINE(struct replica, applied);
@@ -168,6 +169,13 @@ qr_time replica_protocol_deadline(struct replica *r);
 
 /* A message was stepped outside of a turn: wakes the partition when a turn has something to do. */
 void replica_stir(struct replica *r);
+/* What is executed is to be told (EVENT_EXECUTED); tells it. */
+static inline bool replica_tells_executed(const struct replica *r)
+{
+    return r->outlook.shares && r->outlook.role == ROLE_FOLLOWER && r->applied > r->executed &&
+           !r->frozen;
+}
+void replica_tell_executed(struct replica *r);
 /* Tickets whose position is durable now, and what was held for them. False: none. */
 bool replica_take_durable(struct replica *r, uint64_t position);
 
@@ -293,21 +301,22 @@ void replica_look_at_waits(struct replica *r);
 void replica_free_waits(struct replica *r);
 void replica_forget_wait(struct replica *r, struct pending *p); /* it waits no more */
 
-/* --- zones.c: writes that are answered when each zone has them; they wait as WAIT does */
+/* --- zones.c: writes that are answered when others have them too; they wait as WAIT does */
 
 static inline bool zones_awaits(const struct pending *p)
 {
     return p->state == PENDING_BLOCKED && p->spec->place == PLACE_WRITE;
 }
-/* Whether the reply of this write is kept back: written to zones_keep_reply, and then either
- * answered, or awaited. */
-bool zones_await_reply(const struct pending *p);
+/* A reply that is kept back (zones_await_reply) is written here, and then either answered, or
+ * awaited. */
 struct reply *zones_keep_reply(struct pending *p);
 void zones_answer(struct pending *p);
 void zones_await(struct replica *r, struct pending *p);
 /* Up to here each zone has everything; *last is a voter of the zone that has the least. */
 qr_slot zones_reached(const struct replica *r, node_index *last);
-/* Each zone has it, or its time is over; it waits no more. */
+/* Up to here as many have executed everything as this write waits for (ON applied). */
+qr_slot zones_shared(const struct replica *r, const struct pending *p);
+/* They have it who have to, or its time is over; it waits no more. */
 void zones_serve(const struct replica *r, struct pending *p, qr_slot reached, node_index last);
 /* This node does not lead any more. */
 void zones_give_up(struct pending *p);

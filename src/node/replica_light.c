@@ -30,7 +30,7 @@ static bool has_work(const struct replica *r)
 {
     bool sends = r->attaches || (r->feed != NULL && r->feed->waiting != 0);
     return r->batch_count > 0 || sends || r->durable_only || r->frozen ||
-           (r->queued && replica_has_queued(r));
+           (r->queued && replica_has_queued(r)) || replica_tells_executed(r);
 }
 
 /* Members or the leader are on their way to be others: what is to be done about it, others look up

@@ -76,7 +76,7 @@ static bool refused_for_space(struct router *router, const struct command_spec *
 static bool refused_for_zones(const struct pending *p)
 {
     const struct node *node = p->node;
-    if (!p->wants.each_zone || p->stream == NULL) {
+    if (!zones_await_reply(p)) {
         return false;
     }
     const struct read_history *own = stream_reads_of(p);
@@ -205,7 +205,8 @@ static bool is_refused_for_version(struct router *router, struct pending *p, nod
         return true;
     }
     bool as_of = p->wants.level == READ_SNAPSHOT && p->spec->place == PLACE_READ;
-    if ((as_of || (p->wants.each_zone && p->spec->place == PLACE_WRITE)) &&
+    bool more = p->wants.each_zone || p->wants.applied || p->wants.copies != 0;
+    if ((as_of || (more && p->spec->place == PLACE_WRITE)) &&
         version < WIRE_VERSION_LEVELS) {
         stream_refuse(p, STATUS_OLD_LEADER);
         return true;

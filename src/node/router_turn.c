@@ -363,7 +363,9 @@ static bool is_in_replica(const struct pending *p)
 static void end_for_good(struct router *router, struct pending *p)
 {
     enum qr_status status = may_be_applied(p) ? STATUS_UNCERTAIN : STATUS_GONE;
-    status = p->state == PENDING_BLOCKED && status == STATUS_UNCERTAIN ? STATUS_ZONES : status;
+    if (p->state == PENDING_BLOCKED && status == STATUS_UNCERTAIN) {
+        status = p->wants.each_zone ? STATUS_ZONES : STATUS_COPIES;
+    }
     router_withdraw(router, p);
     stream_refuse(p, status);
 }

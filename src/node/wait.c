@@ -15,7 +15,8 @@
  *    looked at in each turn of the partition: no more than a peer may have pending.
  * W2 Of the others it is known which slot, and how many have to hold it: a heap for each such
  *    number, by slot. What so many hold grows, and with it goes whoever is at the top.
- * W3 Writes for zones are applied in the order of their slots, and so they stand in `zoned`.
+ * W3 Writes for zones are applied in the order of their slots, and so they stand in `zoned`; those
+ *    that others have to have executed in `shared`, and those for copies among the WAITs (W2).
  * W4 Whose time is over is in the node's heap of ends; whose client is gone leaves with it. */
 #include "node/replica_internal.h"
 
@@ -32,7 +33,7 @@
 struct waits {
     uint32_t count; /* of all */
     bool look_again; /* at those that are behind: a write was given up */
-    struct pendings fresh, behind, zoned;
+    struct pendings fresh, behind, zoned, shared;
     struct pending_heap by_slot[2][COUNTS]; /* beside the leader, or without it; by how many */
 };
 
@@ -66,7 +67,7 @@ static struct pending_heap *heap_of(struct waits *w, const struct pending *p)
 static struct pendings *queue_of(struct waits *w, const struct pending *p)
 {
     if (zones_awaits(p)) {
-        return &w->zoned;
+        return p->wants.each_zone ? &w->zoned : &w->shared;
     }
     return p->behind ? &w->behind : &w->fresh;
 }
@@ -83,8 +84,13 @@ void replica_wait(struct replica *r, struct pending *p)
     heap_remove(&r->node->expiries, p);
     p->state = PENDING_BLOCKED;
     p->behind = false;
-    p->slot = proposed(r);
-    replica_queue(r, queue_of(w, p), p);
+    p->slot = zones_awaits(p) ? p->shown.slot : proposed(r);
+    if (zones_awaits(p) && p->wants.copies != 0) {
+        r->queued = true;
+        heap_add(heap_of(w, p), p, (int64_t)p->slot);
+    } else {
+        replica_queue(r, queue_of(w, p), p);
+    }
     w->count++;
     r->node->blocked++;
     if (p->until != 0) {
@@ -233,7 +239,11 @@ static void serve_held(struct replica *r, uint32_t wanted, bool local)
     struct pending *p;
     while ((p = heap_upto(heap, held)) != NULL) {
         leave(r, p);
-        answer(r, p);
+        if (zones_awaits(p)) {
+            zones_serve(r, p, p->slot, NODE_NONE);
+        } else {
+            answer(r, p);
+        }
     }
 }
 
@@ -249,10 +259,20 @@ static void serve_zones(struct replica *r)
     }
 }
 
+static void serve_shared(struct replica *r)
+{
+    struct pending *p;
+    while ((p = r->waits->shared.first) != NULL && p->slot <= zones_shared(r, p)) {
+        leave(r, p);
+        zones_serve(r, p, p->slot, NODE_NONE);
+    }
+}
+
 static struct pending *first_of(struct waits *w)
 {
     struct pending *p = w->fresh.first != NULL ? w->fresh.first : w->behind.first;
     p = p != NULL ? p : w->zoned.first;
+    p = p != NULL ? p : w->shared.first;
     for (uint32_t i = 0; p == NULL && i < 2 * COUNTS; i++) {
         p = heap_upto(&w->by_slot[i / COUNTS][i % COUNTS], INT64_MAX);
     }
@@ -282,6 +302,7 @@ void replica_serve_waits(struct replica *r)
     } else {
         sort_in_all(r);
         serve_zones(r);
+        serve_shared(r);
         for (uint32_t wanted = 0; wanted < COUNTS; wanted++) {
             serve_held(r, wanted, false);
             serve_held(r, wanted, true);
@@ -309,6 +330,18 @@ static void end(struct replica *r, struct pending *p)
     }
 }
 
+/* Up to here they have it for whom it waits. */
+static qr_slot reached_for(const struct replica *r, const struct pending *p, node_index *last)
+{
+    if (p->wants.each_zone) {
+        return zones_reached(r, last);
+    }
+    bool counted = p->wants.copies == 0 ? p->slot <= zones_shared(r, p)
+                                        : members_holding(r, p->slot) >= p->wanted &&
+                                              holds_itself(r, p->slot);
+    return counted ? p->slot : 0;
+}
+
 void replica_end_wait(struct replica *r, struct pending *p)
 {
     node_index last = NODE_NONE;
@@ -316,7 +349,7 @@ void replica_end_wait(struct replica *r, struct pending *p)
     if (!replica_leads(r)) {
         leave_all(r);
     } else if (zones_awaits(p)) {
-        qr_slot reached = zones_reached(r, &last);
+        qr_slot reached = reached_for(r, p, &last);
         leave(r, p);
         zones_serve(r, p, reached, last);
     } else {

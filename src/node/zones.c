@@ -1,4 +1,6 @@
-/* Writes that are acknowledged when each zone has them: ACK "EACH zone" (U5).
+/* Writes whose replies are kept back until others have them: until each zone does, by ACK "EACH
+ * zone" (U5); until as many have executed them as ON applied wants; or, where a request asks for
+ * more than its keyspace, until as many copies are durable as that says.
  *
  * Z1 Such a write is committed and applied like any other; only its reply is kept back. Whatever of
  *    its client comes behind it goes on.
@@ -14,7 +16,10 @@
  *    no more such writes are taken, and of those that were under way the replies are not kept. Of
  *    one client no more than there is room left for all others, so that one that keeps writing
  *    leaves room. Only what is applied counts: many that come at once may fill it all the same.
- */
+ * Z5 ON applied is the view's rule: what is shared by it (outlook) is answered. Where a later view
+ *    of the same leader asks for less that is enough, but for a request that has said ON applied
+ *    itself.
+ * Z6 Copies that a request asks for count as WAIT counts them, the leader's own among them. */
 #include "node/replica_internal.h"
 
 #include "base/limits.h"
@@ -24,11 +29,15 @@
 
 #include <string.h>
 
-#define COMMITTED "UNCERTAIN the write is committed by a majority and was applied, but "
+#define UNCERTAIN_BY(whom) "UNCERTAIN the write is committed " whom "and was applied, but "
+#define COMMITTED UNCERTAIN_BY("by a majority ")
+#define NOT_WAITED_FOR "for this one that is not waited for"
 
 bool zones_await_reply(const struct pending *p)
 {
-    return p->wants.each_zone && p->stream != NULL && !p->silent;
+    const struct wants *w = &p->wants;
+    bool wanted = w->each_zone || w->copies != 0 || w->applied;
+    return (wanted || p->partition->replica->outlook.shares) && p->stream != NULL && !p->silent;
 }
 
 struct reply *zones_keep_reply(struct pending *p)
@@ -109,8 +118,11 @@ void zones_await(struct replica *r, struct pending *p)
     if (!has_room(node, &p->reply)) {
         discard(p);
         node->stats.uncertain++;
-        reply_error(stream_reply(p), COMMITTED "too many writes wait until each zone has them: for "
-                                               "this one that is not waited for");
+        reply_error(stream_reply(p),
+                    p->wants.each_zone
+                        ? COMMITTED "too many writes wait until each zone has them: " NOT_WAITED_FOR
+                        : UNCERTAIN_BY("") "too many writes wait until others have them: "
+                                           NOT_WAITED_FOR);
         stream_answered(p, STATUS_OK);
         return;
     }
@@ -120,8 +132,12 @@ void zones_await(struct replica *r, struct pending *p)
     }
     keep(p);
     p->until = end_of(p);
+    if (p->wants.copies != 0) { /* Z6 */
+        uint32_t others = quorum_count(membership_voters(&r->outlook.membership) & ~(1u << r->me));
+        p->wanted = p->wants.copies == WANTS_ALL_COPIES ? others : p->wants.copies - 1u;
+        p->wanted_local = true;
+    }
     replica_wait(r, p);
-    p->slot = p->shown.slot;
 }
 
 /* --- What zones have ------------------------------------------------------------------------ */
@@ -168,6 +184,13 @@ qr_slot zones_reached(const struct replica *r, node_index *last)
     return *last == NODE_NONE ? 0 : least;
 }
 
+/* --- What others have executed (Z5) ----------------------------------------------------------- */
+
+qr_slot zones_shared(const struct replica *r, const struct pending *p)
+{
+    return r->outlook.shares ? r->outlook.shared : p->wants.applied ? 0 : r->outlook.commit;
+}
+
 /* --- The end of it -------------------------------------------------------------------------- */
 
 static void refuse(const struct replica *r, struct pending *p, node_index last)
@@ -175,7 +198,9 @@ static void refuse(const struct replica *r, struct pending *p, node_index last)
     struct reply *reply = stream_reply(p);
     const char *zone = last != NODE_NONE ? zone_of(r->node, last) : "";
     uint32_t id = last != NODE_NONE ? r->node->known[last].id : 0;
-    if (!node_knows_rules(r->node)) {
+    if (!p->wants.each_zone) {
+        reply_error(reply, status_text(STATUS_COPIES));
+    } else if (!node_knows_rules(r->node)) {
         reply_error(reply, COMMITTED "its leader has not heard from group 0 and does not know the "
                                      "zones by now");
     } else if (zone[0] != 0) {
@@ -207,5 +232,5 @@ void zones_give_up(struct pending *p)
 {
     zones_drop_reply(p);
     p->node->stats.uncertain++;
-    stream_refuse(p, STATUS_ZONES);
+    stream_refuse(p, p->wants.each_zone ? STATUS_ZONES : STATUS_COPIES);
 }

@@ -126,7 +126,8 @@ enum event_kind {
     EVENT_OFFER,     /* a snapshot of another member is here, whole, checked and durable */
     EVENT_VIEW,      /* group 0 has written down a view; the latest again at each start */
     EVENT_LEASE,     /* this node's lease with group 0 was gained, or is gone */
-    /* EXECUTED and FETCHED join with the strategies that need them. */
+    EVENT_EXECUTED,  /* what APPLY wanted is done */
+    /* FETCHED joins with the strategies that need it. */
 };
 
 /* A run of log entries of one term: from `slot` up to the next run. */
@@ -253,6 +254,11 @@ struct event {
         struct {
             bool held;
         } lease;
+        /* While outlook().shares: a read at this node shows all up to there, and did not when that
+         * was last told. Nothing is told after a crash but what is there then. */
+        struct {
+            qr_slot slot;
+        } executed;
     };
 };
 
@@ -499,7 +505,9 @@ struct outlook {
     bool settled : 1; /* leads, and an entry of its term is committed: the view is settled */
     bool barred : 1;  /* the view names it and it may not lead in that term: another is needed */
     bool closed : 1;  /* a hand-over was answered OK: it takes nothing in this term any more */
+    bool shares : 1;  /* a write is answered when others have executed it too (ACK_APPLIED): */
     struct member_outlook member[15];
+    qr_slot shared; /* a leader: as many as are wanted have, up to here */
     struct stood stood; /* when it stands, or is forgetful; zero while that is not durable */
     /* Entries behind it may be nowhere else, though they were acknowledged: when this replica is
      * dropped for good they go into the discard journal first. `last`: there are none. */

@@ -144,7 +144,7 @@ NODE = [
      "client_wants.c", "return !node_knows_rules(client->node) && !client->node->removed;",
      "return !node_knows_rules(client->node) && client->node->removed;"),
     ("zones: an older leader gives less", "unit/node/router_wait", "router.c",
-     "(p->wants.each_zone && p->spec->place == PLACE_WRITE)",
+     "(more && p->spec->place == PLACE_WRITE)",
      "(p->wants.each_zone && p->spec->place == PLACE_ORDER)"),
     ("waitaof: an older leader closes the connection", "unit/node/router_wait", "router.c",
      "(p->spec->tag == COMMAND_WAITAOF && version < WIRE_VERSION_LEVELS)", "false"),

@@ -491,6 +491,7 @@ void canary_step(void *self, const struct event *event, struct effects *out)
     case EVENT_OFFER:
     case EVENT_VIEW:
     case EVENT_LEASE:
+    case EVENT_EXECUTED:
         break;
     }
 }

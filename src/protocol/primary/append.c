@@ -183,4 +183,5 @@ void primary_on_heartbeat(struct primary *p, struct effects *out, node_index fro
     reply->got = primary_is_early(p) ? p->matched : durable;
     reply->match = durable;
     reply->sent = m->sent;
+    primary_tell_executed(p, out);
 }

@@ -28,6 +28,7 @@ static void check_peer(const struct primary *p, node_index i)
     qr_assert(peer->echoed <= peer->heard);
     qr_assert(!peer->forgetful || peer->life != 0);
     qr_assert(peer->barrier <= p->trail.last_slot);
+    qr_assert(peer->executed <= p->commit);
 }
 
 static void check_primary(const struct primary *p)

@@ -10,7 +10,10 @@
  *    primary's own copy is counted like any other.
  * K4 A forgetful member does not count (forget.c).
  * K5 With too few members in contact for the rule, operations are refused before anything is
- *    written. In the first election time-out of a term everybody is given time to answer. */
+ *    written. In the first election time-out of a term everybody is given time to answer.
+ * K6 Where the view says `applied`, copies count for the commit as with `durable`: nobody executes
+ *    what is not committed. Then the same rule, of what they have executed, says how far it is
+ *    `shared`, and the driver answers no write beyond that (executed.c). */
 #include "protocol/primary/state.h"
 
 bool primary_awaits(const struct primary *p, node_index i)
@@ -37,12 +40,13 @@ static uint32_t others(const struct primary *p)
 }
 
 /* The largest slot that `copies` of them have. */
-static qr_slot reached_by_copies(const struct primary *p)
+static qr_slot had_by_copies(const struct primary *p, qr_slot (*had_by)(const struct primary *p,
+                                                                        node_index i))
 {
     qr_slot highest[MEMBERS_MAX] = { 0 }; /* descending */
     uint32_t n = 0;
     for (uint32_t rest = others(p); rest != 0; rest &= rest - 1) {
-        qr_slot slot = reached_by(p, set_first(rest));
+        qr_slot slot = had_by(p, set_first(rest));
         uint32_t at = n++;
         for (; at > 0 && highest[at - 1] < slot; at--) {
             highest[at] = highest[at - 1];
@@ -52,22 +56,38 @@ static qr_slot reached_by_copies(const struct primary *p)
     return p->view.copies > n ? 0 : highest[p->view.copies - 1];
 }
 
+/* K1 */
+static qr_slot had_by_rule(const struct primary *p, qr_slot (*had_by)(const struct primary *p,
+                                                                      node_index i))
+{
+    qr_slot had = had_by(p, p->me);
+    for (uint32_t rest = p->view.set & ~(uint32_t)node_bit(p->me); rest != 0; rest &= rest - 1) {
+        had = min_u64(had, had_by(p, set_first(rest)));
+    }
+    return p->view.copies > 0 ? min_u64(had, had_by_copies(p, had_by)) : had;
+}
+
 void primary_advance_commit(struct primary *p)
 {
     qr_assert(p->phase == PHASE_PRIMARY);
-    qr_slot reached = reached_by(p, p->me); /* K1 */
-    for (uint32_t rest = p->view.set & ~(uint32_t)node_bit(p->me); rest != 0; rest &= rest - 1) {
-        reached = min_u64(reached, reached_by(p, set_first(rest)));
-    }
-    if (p->view.copies > 0) {
-        reached = min_u64(reached, reached_by_copies(p));
-    }
+    qr_slot reached = had_by_rule(p, reached_by);
     if (reached > p->commit && reached >= p->term_start) { /* K2 */
         qr_assert(trail_term(&p->trail, reached) == p->term);
         p->commit = reached;
         p->exact = true;    /* L4 */
         p->informed = true; /* A5 */
     }
+}
+
+static qr_slot executed_by(const struct primary *p, node_index i)
+{
+    return i == p->me ? p->commit : p->peer[i].forgetful ? 0 : p->peer[i].executed;
+}
+
+qr_slot primary_shared(const struct primary *p)
+{
+    qr_assert(p->phase == PHASE_PRIMARY);
+    return had_by_rule(p, executed_by);
 }
 
 bool primary_is_lively(const struct primary *p, node_index i)

@@ -36,6 +36,7 @@ static void put_view(struct text *out, const struct view *v)
     }
     text_field(out, "copies", v->copies);
     put_if(out, v->stage == ACK_RECEIVED, " received");
+    put_if(out, v->stage == ACK_APPLIED, " applied");
 }
 
 void primary_describe(const void *self, struct text *out)
@@ -68,6 +69,7 @@ static void mix_log(uint64_t *d, const struct primary *p)
     describe_mix(d, p->applied);
     describe_mix(d, p->trimmed);
     describe_mix(d, p->checkpoint);
+    describe_mix(d, p->executed);
     describe_mix(d, p->floor);
     describe_mix(d, p->own);
     describe_mix(d, p->matched);
@@ -109,6 +111,7 @@ static void mix_peer(uint64_t *d, const struct peer *peer)
     describe_mix(d, peer->got);
     describe_mix(d, peer->next);
     describe_mix(d, peer->barrier);
+    describe_mix(d, peer->executed);
     describe_mix(d, (uint64_t)peer->heard);
     describe_mix(d, (uint64_t)peer->echoed);
     describe_mix(d, (uint64_t)peer->since);
@@ -125,6 +128,7 @@ static void mix_peer(uint64_t *d, const struct peer *peer)
 static void mix_primary(uint64_t *d, const struct primary *p)
 {
     describe_mix(d, p->term_start);
+    describe_mix(d, p->commit_told);
     describe_mix(d, (uint64_t)p->heartbeat_due);
     describe_mix(d, (uint64_t)p->leads_since);
     describe_mix(d, p->feed);

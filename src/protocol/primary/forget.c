@@ -78,6 +78,7 @@ static void begin_life(struct primary *p, struct effects *out, node_index from, 
     peer->forgetful = forgetful;
     peer->match = forgetful ? 0 : peer->match; /* F1 */
     peer->got = peer->match;
+    peer->executed = 0; /* Y3 */
     peer->barrier = p->trail.last_slot;
     if (forgetful) {
         effects_trace(out, POINT_FORGETFUL_MEMBER, from, peer->barrier, 0);

@@ -11,6 +11,7 @@
  *   view.c       views, promises, leases: who is the primary    PacificA 4; VR revisited 4.2
  *   replicate.c  the primary's side of the log
  *   commit.c     when a slot is committed                       Flexible Paxos; diss. 3.6.2
+ *   executed.c   when it is executed by others, too
  *   append.c     the other members' side
  *   rollback.c   what is taken back
  *   snapshot.c   checkpoints, and members brought up by them
@@ -26,10 +27,10 @@
 #include "base/prefetch.h"
 #include "protocol/primary/state.h"
 
-/* The most that one step pushes: per member two APPENDs with entries, a heartbeat, a reminder, a
- * SNAPSHOT and a trace point; three PERSISTs, ROLLBACK, INSTALL, APPLY, TRIM, LOSS, a handful of
- * answers and trace points. */
-#define STEP_EFFECTS (MEMBERS_MAX * (APPENDS_PER_STEP + 4) + 32)
+/* The most that one step pushes: per member two APPENDs with entries, one with a commit, a
+ * heartbeat, a reminder, a SNAPSHOT and a trace point; three PERSISTs, ROLLBACK, INSTALL, APPLY,
+ * TRIM, LOSS, a handful of answers and trace points. */
+#define STEP_EFFECTS (MEMBERS_MAX * (APPENDS_PER_STEP + 5) + 32)
 #define STEP_SCRATCH (STEP_EFFECTS * sizeof(struct primary_append_reject))
 
 /* --- Life ----------------------------------------------------------------------------------- */
@@ -219,6 +220,9 @@ static void on_receive(struct primary *p, struct effects *out, const struct even
     case PRIMARY_FOREIGN:
         primary_on_foreign(p, out, from, message->body);
         return;
+    case PRIMARY_APPLIED:
+        primary_on_applied(p, out, from, message->body);
+        return;
     }
     effects_trace(out, POINT_DROPPED, message->kind, from, 0); /* P1 */
 }
@@ -317,6 +321,9 @@ static void dispatch(struct primary *p, struct effects *out, const struct event 
     case EVENT_LEASE:
         primary_on_lease(p, out, event->lease.held);
         return;
+    case EVENT_EXECUTED:
+        primary_on_executed(p, out, event->executed.slot);
+        return;
     }
     qr_unreachable();
 }
@@ -332,6 +339,7 @@ static void finish(struct primary *p, struct effects *out)
         p->applied = p->commit;
     }
     if (p->phase == PHASE_PRIMARY) {
+        primary_tell_commit(p, out);
         primary_transfer_proceed(p, out);
     }
 }
@@ -406,6 +414,8 @@ static void primary_outlook(const void *self, struct outlook *out)
     out->barred = p->barred;
     out->closed = p->transfer_closed;
     out->sure = primary_sure(p);
+    out->shares = primary_shares(p);
+    out->shared = leads && out->shares ? primary_shared(p) : 0;
     if (out->stands || (p->forgetful && p->journal.durable == p->journal.minted)) {
         out->stood = (struct stood){ p->term, trail_last_term(&p->trail), p->trail.last_slot };
     }
@@ -429,6 +439,8 @@ static uint32_t tolerates_all_but_two(uint32_t replicas)
 
 #define READS (READ_BIT(READ_LEADER) | READ_BIT(READ_PREFIX) | READ_BIT(READ_LOCAL))
 
+#define OF_COPIES (ACK_BIT(ACK_DURABLE) | ACK_BIT(ACK_RECEIVED) | ACK_BIT(ACK_APPLIED))
+
 #define PRIMARY_PROTOCOL(name_, ...)                                                            \
     {                                                                                           \
         .name = (name_), .promise = { __VA_ARGS__ }, .views = true, .codec = &primary_codec,    \
@@ -447,11 +459,11 @@ const struct protocol primary_async_protocol = PRIMARY_PROTOCOL(
 const struct protocol primary_semi_protocol = PRIMARY_PROTOCOL(
     "primary-semi", .consistency = CONSISTENCY_LINEARIZABLE,
     .reads = READS | READ_BIT(READ_LINEARIZABLE), .acks = ACK_BIT(ACK_ANY),
-    .ack_stages = ACK_BIT(ACK_DURABLE) | ACK_BIT(ACK_RECEIVED), .survives_minority_crash = true,
+    .ack_stages = OF_COPIES, .survives_minority_crash = true,
     .available_in_minority = true, .messages_per_replica = 2, .tolerates = tolerates_all_but_two);
 
 const struct protocol primary_sync_protocol = PRIMARY_PROTOCOL(
     "primary-sync", .consistency = CONSISTENCY_LINEARIZABLE,
     .reads = READS | READ_BIT(READ_LINEARIZABLE), .acks = ACK_BIT(ACK_ALL),
-    .ack_stages = ACK_BIT(ACK_DURABLE) | ACK_BIT(ACK_RECEIVED), .survives_minority_crash = true,
+    .ack_stages = OF_COPIES, .survives_minority_crash = true,
     .available_in_minority = false, .messages_per_replica = 2, .tolerates = tolerates_none);

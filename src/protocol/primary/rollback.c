@@ -49,6 +49,7 @@ static void begin_anew(struct primary *p, struct effects *out, qr_slot slot)
     journal_wrote(&p->journal, ticket, 0);
     p->commit = 0;
     p->applied = 0;
+    p->executed = 0;
     p->trimmed = 0;
     p->checkpoint = 0;
     p->floor = 0;
@@ -86,6 +87,7 @@ void primary_roll_back(struct primary *p, struct effects *out, qr_slot slot)
     journal_wrote(&p->journal, ticket, slot);
     p->commit = min_u64(p->commit, slot);
     p->applied = min_u64(p->applied, slot);
+    p->executed = min_u64(p->executed, slot);
     p->own = min_u64(p->own, slot);
 }
 

@@ -39,6 +39,7 @@ struct peer {
     qr_slot got;          /* and up to here it has received it: match <= got */
     qr_slot next;         /* the next entry to send, got < next */
     qr_slot barrier;      /* forgetful: it counts from here on */
+    qr_slot executed;     /* it has executed all up to here, in this life (K6) */
     qr_time heard;        /* when it last answered in this term; 0: never */
     qr_time echoed;       /* when the latest message that it answered was sent; 0: none */
     qr_time since;        /* its life was heard of then: answers to what was sent before it say
@@ -65,6 +66,7 @@ struct primary {
     qr_slot floor;          /* every member holds the log durably up to here */
     qr_slot own;            /* up to here the log was a primary's: others may lack it (S5) */
     qr_slot checkpoint;     /* of the last SNAPSHOT */
+    qr_slot executed;       /* of the last EXECUTED */
     qr_ticket state_ticket; /* of the last state record */
     struct view view;       /* the latest that was told; its term is at most the promised one */
 
@@ -83,6 +85,7 @@ struct primary {
 
     /* Primaries. */
     qr_slot term_start; /* the NOOP of this term */
+    qr_slot commit_told; /* up to here members were told of it by an APPEND of its own (Y2) */
     qr_time heartbeat_due;
     qr_time leads_since;
     uint16_t feed;          /* whom it sends to: all members and learners but itself */
@@ -120,6 +123,12 @@ static inline qr_time later(qr_time a, qr_time b)
 static inline uint16_t view_all(const struct view *v)
 {
     return v->members | v->learners;
+}
+
+/* Whether a write is answered when copies have executed it (K6). */
+static inline bool primary_shares(const struct primary *p)
+{
+    return p->view.term == p->term && p->view.stage == ACK_APPLIED;
 }
 
 /* Whether writes are counted as soon as they are received. */
@@ -179,6 +188,18 @@ qr_slot primary_floor(const struct primary *p);
 bool primary_is_lively(const struct primary *p, node_index i);
 /* Whether as many members are in contact as the rule wants. */
 bool primary_has_replicas(const struct primary *p);
+/* Up to here as many members as the rule wants have executed everything (K6). */
+qr_slot primary_shared(const struct primary *p);
+
+/* --- executed.c: ON applied ------------------------------------------------------------------ */
+
+void primary_on_executed(struct primary *p, struct effects *out, qr_slot slot);
+/* A member's word, where the primary wants it. */
+void primary_tell_executed(struct primary *p, struct effects *out);
+void primary_on_applied(struct primary *p, struct effects *out, node_index from,
+                        const struct primary_applied *m);
+/* Members learn at once what is committed. */
+void primary_tell_commit(struct primary *p, struct effects *out);
 
 /* --- append.c: the other members ------------------------------------------------------------- */
 

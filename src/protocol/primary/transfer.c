@@ -2,7 +2,8 @@
  *
  * X1 Operations are taken until the target is near, so that the pause is one exchange long and not
  *    as long as the target is behind. Then they are held back until the target has, durably, all
- *    of the log, and all of it is committed: the gap is 0.
+ *    of the log, all of it is committed, and ON applied executed by as many as are wanted: the gap
+ *    is 0, and nothing waits for an answer that the target could not give.
  * X2 The order is answered OK then, and from that moment on nothing is taken and no read answered
  *    for the rest of the term, whatever becomes of the hand-over: group 0 may write down the next
  *    view at any time after it, and what this primary took meanwhile would be lost with it, though
@@ -103,7 +104,8 @@ void primary_transfer_proceed(struct primary *p, struct effects *out)
     }
     p->transfer_paused = p->transfer_paused || is_near(p); /* X1 */
     qr_slot last = p->trail.last_slot;
-    bool gap = p->peer[p->transfer_to].match < last || p->commit < last || !p->exact;
+    bool gap = p->peer[p->transfer_to].match < last || p->commit < last || !p->exact ||
+               (primary_shares(p) && primary_shared(p) < last);
     if (!p->transfer_paused || gap) {
         return;
     }

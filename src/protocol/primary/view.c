@@ -112,6 +112,7 @@ static void begin_term(struct primary *p, struct effects *out)
     p->state_dirty = true;
     p->leads_since = p->now;
     p->term_start = p->trail.last_slot + 1;
+    p->commit_told = p->commit;
     feed(p);
     primary_persist_entries(p, out, p->term_start + 1, p->term, 0, true);
     primary_advance_commit(p); /* it may be the only one to be counted */

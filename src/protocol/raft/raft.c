@@ -452,6 +452,7 @@ static void dispatch(struct raft *r, struct effects *out, const struct event *ev
         return;
     case EVENT_VIEW: /* its members choose their leader themselves */
     case EVENT_LEASE:
+    case EVENT_EXECUTED:
         return;
     }
     qr_unreachable();

@@ -120,7 +120,7 @@ static void test_primary(void **state)
                    "acknowledge it is there or comes back");
     assert_primary(&all, "failures-tolerated",
                    "0: while one that must acknowledge is away writes wait");
-    assert_primary(&all, "acks", "ALL; ON durable, received");
+    assert_primary(&all, "acks", "ALL; ON durable, received, applied");
     all.primary.ack = (struct ack){ .kind = ACK_ANY, .n = 2, .zone = "eu" };
     assert_primary(&all, "failures-tolerated", "as many as leave enough of the zone");
     assert_primary(&all, "available-in-minority",

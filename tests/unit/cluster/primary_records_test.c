@@ -76,7 +76,7 @@ static void test_options_that_cannot_be(void **state)
                                    sound, sound, sound, sound, sound, sound, sound };
     o[0].ack.kind = ACK_MAJORITY;
     o[1].ack.kind = ACK_KINDS;
-    o[2].ack.stage = ACK_APPLIED; /* which nobody carries out yet */
+    o[2].ack = (struct ack){ .kind = ACK_LOCAL, .stage = ACK_APPLIED }; /* by whom? */
     o[3].ack.n = 0;
     o[4].ack.n = MEMBERS_MAX;
     o[5].ack.kind = ACK_ALL; /* of n */

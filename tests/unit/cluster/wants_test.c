@@ -41,6 +41,10 @@ static void test_wants_come_as_they_were_sent(void **state)
     w = (struct wants){ .each_zone = true }; /* lost on the way it would be a silent downgrade */
     out = through(&w, 10, 20);
     assert_true(out.each_zone && !out.bound_is_operations);
+    assert_false(out.applied || out.copies != 0);
+    w = (struct wants){ .applied = true, .copies = WANTS_ALL_COPIES };
+    out = through(&w, 0, 0);
+    assert_true(out.applied && out.copies == WANTS_ALL_COPIES && out.bound == 0);
     assert_true(wants_travel(&w));
 }
 
@@ -93,7 +97,13 @@ static void test_unknown_levels_flags_and_lengths_are_refused(void **state)
     assert_false(are_taken(bytes, WANTS_BYTES));
     bytes[0] = READ_LEVELS - 1;
     assert_true(are_taken(bytes, WANTS_BYTES));
-    bytes[1] = 4;
+    bytes[1] = 16;
+    assert_false(are_taken(bytes, WANTS_BYTES));
+    bytes[1] = 8; /* so many copies: */
+    assert_false(are_taken(bytes, WANTS_BYTES));
+    bytes[10] = 1;
+    assert_true(are_taken(bytes, WANTS_BYTES));
+    bytes[11] = 1; /* more than there can be */
     assert_false(are_taken(bytes, WANTS_BYTES));
 }
 

@@ -56,6 +56,10 @@ static void it_needs_the_level_that_brought_it(void **state)
     refuse(CREATE, "a STRATEGY primary",
            "-UPGRADE strategy primary needs level 4 of the cluster, and level 3 is active");
     accept(CREATE, "b STRATEGY raft HISTORY 1s");
+    put_settings(node.map, &(struct map_settings){ .level = MAP_LEVEL_COPIES - 1,
+                                                   .next_group = GROUP_FIRST + 1 });
+    refuse(CREATE, "a STRATEGY primary ACK ALL~ON~applied",
+           "-UPGRADE these options need level 5 of the cluster, and level 4 is active");
     put_settings(node.map, &(struct map_settings){ .level = MAP_LEVEL_REQUESTS - 1,
                                                    .next_group = GROUP_FIRST + 1 });
     refuse(CREATE, "c STRATEGY raft HISTORY 1s",

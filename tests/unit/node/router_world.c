@@ -56,6 +56,11 @@ node_index replica_me(const struct replica *r)
     return 0;
 }
 
+bool zones_await_reply(const struct pending *p)
+{
+    return p->wants.each_zone && p->stream != NULL;
+}
+
 bool replica_has_room(const struct replica *r, size_t n)
 {
     (void)n;

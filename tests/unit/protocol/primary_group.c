@@ -193,6 +193,13 @@ void flock_tell_all(struct flock *f, struct view v)
     }
 }
 
+void flock_execute(struct flock *f, node_index i)
+{
+    struct event event = { .kind = EVENT_EXECUTED };
+    event.executed.slot = f->node[i].applied;
+    flock_step(f, i, &event);
+}
+
 void flock_lease(struct flock *f, node_index i, bool held)
 {
     flock_step(f, i, &(struct event){ .kind = EVENT_LEASE, .lease.held = held });

@@ -66,6 +66,7 @@ struct flock_mail {
         struct primary_stale stale;
         struct primary_recovered recovered;
         struct primary_foreign foreign;
+        struct primary_applied applied;
     } body;
     struct flock_entry entries[32];
 };
@@ -99,6 +100,7 @@ void flock_tell(struct flock *f, node_index i, struct view v);
 void flock_tell_all(struct flock *f, struct view v); /* all that are up and not cut off */
 void flock_lease(struct flock *f, node_index i, bool held);
 void flock_timer(struct flock *f, node_index i);
+void flock_execute(struct flock *f, node_index i); /* all that is applied: EXECUTED */
 qr_req flock_submit(struct flock *f, node_index i, uint32_t count);
 qr_req flock_read(struct flock *f, node_index i);
 qr_req flock_hand_over(struct flock *f, node_index i, node_index to, qr_time timeout);

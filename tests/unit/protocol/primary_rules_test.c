@@ -101,6 +101,110 @@ static void test_K4_one_that_remembers_in_its_next_life_counts_at_once(void **st
     flock_free(f);
 }
 
+/* Node 0 is the primary of term 1, ON applied, and an entry is committed that nobody has told to
+ * have executed. */
+static struct flock *applying(node_index n, uint8_t copies)
+{
+    struct flock *f = flock_new(n);
+    struct view v = flock_any(f, 1, 0, copies);
+    v.stage = ACK_APPLIED;
+    flock_tell_all(f, v);
+    flock_settle(f);
+    qr_req req = flock_submit(f, 0, 1);
+    flock_settle(f);
+    assert_true(flock_applied(f, 0, req) && flock_outlook(f, 0).shares);
+    assert_true(flock_outlook(f, 0).shared < flock_outlook(f, 0).commit);
+    return f;
+}
+
+static void test_K6_what_copies_have_executed_is_shared(void **state)
+{
+    (void)state;
+    struct flock *f = applying(3, 2);
+    qr_slot last = f->node[0].log.last;
+    assert_int_equal(f->node[1].applied, last); /* Y2: at once, without a heartbeat */
+    flock_execute(f, 1);
+    flock_settle(f);
+    assert_int_equal(flock_outlook(f, 0).shared, 0); /* one of two */
+    flock_execute(f, 2);
+    flock_settle(f);
+    assert_int_equal(flock_outlook(f, 0).shared, last);
+    assert_int_equal(flock_outlook(f, 1).shared, 0); /* only a primary counts */
+    flock_free(f);
+    f = flock_new(2);
+    flock_tell_all(f, flock_any(f, 1, 0, 1));
+    flock_settle(f);
+    flock_execute(f, 1);
+    assert_null(flock_sent(f, 1, 0, PRIMARY_APPLIED)); /* nobody wants to know */
+    assert_false(flock_outlook(f, 0).shares);
+    flock_free(f);
+}
+
+static void test_Y1_it_is_said_again_where_it_was_lost(void **state)
+{
+    (void)state;
+    struct flock *f = applying(2, 1);
+    flock_execute(f, 1);
+    flock_lose_mail(f);
+    flock_elapse(f, 30 * QR_MILLISECOND);
+    assert_int_equal(flock_outlook(f, 0).shared, f->node[0].log.last);
+    flock_free(f);
+}
+
+static void test_Y1_nothing_of_another_log_is_said(void **state)
+{
+    (void)state;
+    struct flock *f = applying(2, 1);
+    struct view v = flock_any(f, 3, 0, 1);
+    v.stage = ACK_APPLIED;
+    flock_tell(f, 1, v); /* the primary of term 3 has not been heard: nothing is matched */
+    flock_execute(f, 1);
+    flock_sync(f, 1);
+    assert_null(flock_sent(f, 1, 0, PRIMARY_APPLIED));
+    flock_free(f);
+}
+
+static void test_Y3_a_life_that_is_over_has_executed_nothing(void **state)
+{
+    (void)state;
+    struct flock *f = applying(2, 1);
+    qr_slot last = f->node[0].log.last;
+    struct primary_applied told = { .term = 1, .slot = last };
+    told.life = flock_primary(f, 0)->peer[1].life;
+    flock_execute(f, 1);
+    flock_lose_mail(f);
+    flock_crash(f, 1);
+    flock_restart(f, 1);
+    struct view v = flock_any(f, 1, 0, 1);
+    v.stage = ACK_APPLIED;
+    flock_tell(f, 1, v);
+    flock_elapse(f, 60 * QR_MILLISECOND);
+    assert_int_equal(flock_outlook(f, 0).shared, 0);
+    flock_deliver(f, 1, 0, PRIMARY_APPLIED, &told, 0, 0, 0); /* it comes late */
+    assert_int_equal(flock_outlook(f, 0).shared, 0);
+    told.life = flock_primary(f, 0)->peer[1].life;
+    told.slot = last + 1; /* which is not committed */
+    flock_deliver(f, 1, 0, PRIMARY_APPLIED, &told, 0, 0, 0);
+    assert_int_equal(flock_outlook(f, 0).shared, 0);
+    told.slot = last;
+    flock_deliver(f, 1, 0, PRIMARY_APPLIED, &told, 0, 0, 0);
+    assert_int_equal(flock_outlook(f, 0).shared, last);
+    flock_free(f);
+}
+
+static void test_X1_a_hand_over_waits_for_what_is_to_be_executed(void **state)
+{
+    (void)state;
+    struct flock *f = applying(2, 1);
+    qr_req order = flock_hand_over(f, 0, 1, QR_SECOND);
+    flock_elapse(f, 60 * QR_MILLISECOND);
+    assert_int_equal(flock_answer(f, 0, order), -1);
+    flock_execute(f, 1);
+    flock_elapse(f, 30 * QR_MILLISECOND);
+    assert_int_equal(flock_answer(f, 0, order), STATUS_OK);
+    flock_free(f);
+}
+
 static void test_K5_too_few_in_contact_is_refused_before_anything_is_written(void **state)
 {
     (void)state;
@@ -304,6 +408,11 @@ int main(void)
         cmocka_unit_test(test_K4_F3_a_forgetful_member_counts_when_it_holds_its_lease_and_all),
         cmocka_unit_test(test_K4_one_that_remembers_in_its_next_life_counts_at_once),
         cmocka_unit_test(test_K5_too_few_in_contact_is_refused_before_anything_is_written),
+        cmocka_unit_test(test_K6_what_copies_have_executed_is_shared),
+        cmocka_unit_test(test_Y1_it_is_said_again_where_it_was_lost),
+        cmocka_unit_test(test_Y1_nothing_of_another_log_is_said),
+        cmocka_unit_test(test_Y3_a_life_that_is_over_has_executed_nothing),
+        cmocka_unit_test(test_X1_a_hand_over_waits_for_what_is_to_be_executed),
         cmocka_unit_test(test_L2_nothing_of_a_term_leaves_before_its_record_is_durable),
         cmocka_unit_test(test_L2_a_primary_that_started_anew_does_not_lead_in_its_term),
         cmocka_unit_test(test_L4_one_that_is_named_again_serves_on),
