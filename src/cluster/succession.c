@@ -49,7 +49,8 @@ struct view succession_view(const struct succession *now)
                           .learners = now->learners,
                           .set = (uint16_t)(now->rule.set & ~succession_bit(now->primary)),
                           .copies = now->rule.copies,
-                          .stage = now->stage };
+                          .stage = now->stage,
+                          .forgot = now->forgot };
 }
 
 /* --- A turn ----------------------------------------------------------------------------------- */
@@ -126,6 +127,12 @@ struct succession_action succession_turn(const struct succession *now,
         hand_over(now, scene, &out);
     } else if (succession_wish_is_sound(wish)) {
         succession_change(now, wish, scene, &out);
+    }
+    if (out.kind == SUCCESSION_NOTHING && succession_is_held(now, scene)) {
+        out = (struct succession_action){ .kind = SUCCESSION_WRITE,
+                                          .reason = SUCCESSION_HELD,
+                                          .next = *now };
+        succession_gather(&out.next);
     }
     if (out.kind == SUCCESSION_WRITE) {
         if (now->primary != NODE_NONE) {

@@ -38,8 +38,9 @@
  * S7 Discharge. When the primary reports that an entry of its own term is committed, the term is
  *    **settled**: whatever was acknowledged before is held under the present rule as well, so it
  *    is the only duty left. But LOCAL holds it at the primary alone: stricter duties stay beside
- *    it (those who have an entry of the LOCAL term are past them, S5). When they become many, two
- *    become one, as in S8.
+ *    it (those who have an entry of the LOCAL term are past them, S5). When all members have
+ *    caught up in that term, each of them has all that was owed: any one of them will do from then
+ *    on, and nobody else is needed. When they become many, two become one, as in S8.
  * S8 One change at a time: another one waits until the last is settled, unless those that are not
  *    lost cannot settle it; and none is made while the primary is away. The record has room for
  *    SUCCESSION_DUTIES_MAX duties; a choice never needs a new one. Where a change needs one more,
@@ -51,6 +52,8 @@
  * S10 FALLBACK async is a record like any other: rule LOCAL, `fallen`, a term of its own. It comes
  *    when the members that are not lost are too few for the rule and nobody can replace them, and
  *    ends when enough have caught up, or when the keyspace says FALLBACK fail.
+ * S11 Who is chosen forgetful may lack what every member once held. The record keeps that term, and
+ *    each member is told by its view: no floor of before is believed (protocol/primary/state.h).
  *
  * After PacificA (Lin et al. 2008: reconfiguration by a separate group) and Vertical Paxos
  * (Lamport, Malkhi, Zhou 2009: the configuration before is owed until the new one is complete).
@@ -105,6 +108,7 @@ struct succession {
     uint16_t learners;
     uint64_t life;   /* of the primary: in no other one does it lead (S2) */
     qr_term settled; /* the last term that was reported settled (S7) */
+    qr_term forgot;  /* the last term whose primary was chosen forgetful (S11); 0: none was */
     struct succession_rule rule;
     struct succession_duty duty[SUCCESSION_DUTIES_MAX];
     struct succession_loss loss; /* with which its primary was chosen, until the term is settled:
@@ -170,6 +174,7 @@ enum succession_kind {
     R(FORCED, "by FAILOVER FORCE")                                                 \
     R(CHOSEN, "it stands best")                                                    \
     R(SETTLED, "an entry of the term is committed")                                \
+    R(HELD, "each member has what was owed to a rule of before")                   \
     R(MEMBERS, "the members change")                                               \
     R(RULE, "the rule changes")                                                    \
     R(REPLACED, "a lost member of the set is replaced")                            \

@@ -165,6 +165,7 @@ static void take(const struct succession *now, const struct succession_scene *sc
     out->next.primary = node;
     out->next.loss = loss->possible ? *loss : (struct succession_loss){ 0 };
     out->next.life = scene->told[node].life;
+    out->next.forgot = scene->told[node].forgetful ? now->term : now->forgot; /* S11 */
     out->next.preferred = NODE_NONE;
     out->next.fenced = false;
     out->next.rule = rule_for(now, node);

@@ -129,6 +129,40 @@ void succession_owe(struct succession *next, const struct succession_rule *rule,
     next->duty[i].last = term;
 }
 
+/* Whether somebody else than one of the present members may be needed for it. */
+static bool is_elsewhere(const struct succession *s, const struct succession_duty *duty)
+{
+    return !succession_is_local(&duty->rule) && duty->rule.set != s->rule.members;
+}
+
+bool succession_is_held(const struct succession *now, const struct succession_scene *scene)
+{
+    uint16_t past = (uint16_t)(scene->alive & scene->caught) | succession_bit(now->primary);
+    bool elsewhere = false;
+    for (node_index i = 0; i < MEMBERS_MAX; i++) {
+        past &= (uint16_t)~(scene->told[i].forgetful ? succession_bit(i) : 0);
+    }
+    for (uint32_t i = 0; i < now->duty_count; i++) {
+        elsewhere = elsewhere || is_elsewhere(now, &now->duty[i]);
+    }
+    return elsewhere && now->primary != NODE_NONE && now->settled == now->term && !now->fallen &&
+           succession_is_local(&now->rule) && (now->rule.members & ~past) == 0;
+}
+
+void succession_gather(struct succession *next)
+{
+    struct succession_duty held = { .rule = { .members = next->rule.members,
+                                              .set = next->rule.members },
+                                    .primaries = succession_bit(next->primary) };
+    for (uint32_t i = next->duty_count; i-- > 0;) {
+        if (!succession_is_local(&next->duty[i].rule)) {
+            held.last = max_u64(held.last, next->duty[i].last);
+            drop(next, i);
+        }
+    }
+    next->duty[next->duty_count++] = held;
+}
+
 void succession_settle(struct succession *next)
 {
     bool local = succession_is_local(&next->rule);

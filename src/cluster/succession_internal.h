@@ -59,6 +59,12 @@ bool succession_has_room(const struct succession *now, const struct succession_r
 /* Discharges what is held under the present rule as well (S7). */
 void succession_settle(struct succession *next);
 
+/* Whether others than the members are still needed for what was owed before a settled LOCAL, and
+ * each of these has all of it. */
+bool succession_is_held(const struct succession *now, const struct succession_scene *scene);
+/* Then any of them will do (S7). */
+void succession_gather(struct succession *next);
+
 /* A term without a primary: the choice (S5, S6). */
 void succession_choose(const struct succession *now, const struct succession_scene *scene,
                        struct succession_action *out);

@@ -1,10 +1,10 @@
 /* A succession in its record. Layout of version 1, after the version byte:
  *
  *   succession  term u64, primary u8, before u8, preferred u8, flags u8 (bit 0 fenced, 1 fallen,
- *               2 a loss, 3 of what was promised more than LOCAL), stage u8, learners u16,
- *               life u64, settled u64, rule, duties u8, and each duty:
- *               rule, primaries u16, last u64; at its end a loss: through u64, term u64, slot u64
- *               (from MAP_LEVEL_COPIES on)
+ *               2 a loss, 3 of what was promised more than LOCAL, 4 forgot), stage u8,
+ *               learners u16, life u64, settled u64, rule, duties u8, and each duty:
+ *               rule, primaries u16, last u64; at its end a loss: through u64, term u64, slot u64,
+ *               and forgot u64 (both from MAP_LEVEL_COPIES on)
  *   rule        members u16, set u16, copies u8 */
 #include "base/panic.h"
 #include "base/wire.h"
@@ -15,7 +15,8 @@
 #define FLAG_FALLEN 2u
 #define FLAG_LOSS 4u
 #define FLAG_PROMISED_MORE 8u
-#define FLAGS 15u
+#define FLAG_FORGOT 16u
+#define FLAGS 31u
 
 static void put_rule(struct wire_writer *w, const struct succession_rule *rule)
 {
@@ -28,7 +29,8 @@ static uint8_t flags_of(const struct succession *s)
 {
     return (uint8_t)((s->fenced ? FLAG_FENCED : 0) | (s->fallen ? FLAG_FALLEN : 0) |
                      (s->loss.possible ? FLAG_LOSS : 0) |
-                     (s->loss.promised_more ? FLAG_PROMISED_MORE : 0));
+                     (s->loss.promised_more ? FLAG_PROMISED_MORE : 0) |
+                     (s->forgot != 0 ? FLAG_FORGOT : 0));
 }
 
 static void get_rule(struct wire_reader *r, struct succession_rule *rule)
@@ -63,6 +65,9 @@ size_t map_succession_write(const struct succession *s, uint8_t *p)
         wire_put_u64(&w, s->loss.through);
         wire_put_u64(&w, s->loss.term);
         wire_put_u64(&w, s->loss.slot);
+    }
+    if (s->forgot != 0) {
+        wire_put_u64(&w, s->forgot);
     }
     qr_assert(!w.bad);
     return w.n;
@@ -142,6 +147,9 @@ enum map_status map_succession_read(struct span in, struct succession *out)
         s.loss.term = wire_get_u64(&r);
         s.loss.slot = wire_get_u64(&r);
     }
+    bool forgot = (flags & FLAG_FORGOT) != 0;
+    s.forgot = forgot ? wire_get_u64(&r) : 0;
     *out = s;
-    return wire_finished(&r) && is_sound(&s) ? MAP_OK : MAP_BAD;
+    bool sound = is_sound(&s) && forgot == (s.forgot != 0) && s.forgot <= s.term;
+    return wire_finished(&r) && sound ? MAP_OK : MAP_BAD;
 }

@@ -6,8 +6,8 @@
  *     when nodes come and go. The others are looked at every LOOK_INTERVAL.
  * CN5 The epoch of a wish is settled here, not by the group's leader (F6 of follow.h): when the
  *     rule's members are the wish, that term is settled, and no rule that is still owed names
- *     anybody else, whose replica may go then. Under a rule that waits for nobody stricter ones are
- *     owed for ever: there those who remain have to do.
+ *     anybody else, whose replica may go then. Under a rule that waits for nobody stricter ones
+ *     name others until all members have caught up (S7 of succession.h).
  * CN6 Who prefers to lead is handed the lead when all else is settled and it has caught up, and
  *     after HAND_OVER_AGAIN once more when it did not come about.
  * CN7 Writes wait while a primary is chosen, and that takes two records of group 0: what is written
@@ -229,8 +229,7 @@ static bool is_reached(const struct look *l)
 {
     const struct succession *s = l->now;
     uint16_t named = (uint16_t)(s->rule.members | s->learners);
-    bool local = l->wish.copies == 0 && l->wish.set_of == 0;
-    for (uint32_t i = 0; i < s->duty_count && !local; i++) {
+    for (uint32_t i = 0; i < s->duty_count; i++) {
         named |= (uint16_t)(s->duty[i].rule.members | s->duty[i].primaries);
     }
     return s->primary != NODE_NONE && s->settled == s->term && s->learners == 0 &&
@@ -318,6 +317,7 @@ static void look_at(struct look *l, struct edit *edit)
     }
     if (control_level(l->node) < MAP_LEVEL_COPIES) {
         a.next.loss = (struct succession_loss){ 0 }; /* older nodes could not read it */
+        a.next.forgot = 0;
     }
     if (a.kind == SUCCESSION_WRITE) {
         edit_succession(edit, l->partition->group, &a.next);

@@ -107,6 +107,8 @@ struct view {
     uint16_t set;       /* ALL: of the members */
     uint8_t copies;     /* ANY; LOCAL: 0, and no set */
     uint8_t stage;      /* enum ack_stage: how they must have it, the primary too */
+    qr_term forgot;     /* a primary of this term was chosen though it had forgotten what it held:
+                           what all had before, they may have no more; 0: none was */
     bool whole; /* told to its primary alone: it was chosen in this life of the node, whatever
                            it has lost: else one that is forgetful does not lead */
 };

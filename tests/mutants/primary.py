@@ -45,6 +45,8 @@ PRIMARY = [
      "rollback.c", "min_u64(p->floor, common);", "min_u64(p->floor + slot, common);"),
     ("primary: what is foreign takes along what is common", "unit/protocol/primary_tail",
      "rollback.c", "if (p->matched != 0 && p->matched >= p->trail.base_slot) {", "if (false) {"),
+    ("primary: a floor outlives a primary that has forgotten", "unit/protocol/primary_tail",
+     "view.c", "p->floor = 0; /* S5 */", ""),
     ("primary: what is of a later term waits for a longer snapshot", "unit/protocol/primary_tail",
      "append.c", "primary_give_way(p, out, m->prev_slot, m->prev_term);", ""),
     ("primary: while it leads nothing is its own", "unit/protocol/primary_tail", "snapshot.c",

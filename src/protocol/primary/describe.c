@@ -71,6 +71,7 @@ static void mix_log(uint64_t *d, const struct primary *p)
     describe_mix(d, p->checkpoint);
     describe_mix(d, p->executed);
     describe_mix(d, p->floor);
+    describe_mix(d, p->forgot);
     describe_mix(d, p->own);
     describe_mix(d, p->matched);
     describe_mix(d, (uint64_t)p->echo);
@@ -85,6 +86,7 @@ static void mix_view(uint64_t *d, const struct view *v)
     describe_mix(d, v->set);
     describe_mix(d, v->copies);
     describe_mix(d, v->stage);
+    describe_mix(d, v->forgot);
     describe_mix(d, v->whole);
 }
 

@@ -114,7 +114,8 @@ void primary_on_foreign(struct primary *p, struct effects *out, node_index from,
 
 void primary_give_way(struct primary *p, struct effects *out, qr_slot slot, qr_term term)
 {
-    if (slot <= p->matched || !trail_knows(&p->trail, slot) || trail_term(&p->trail, slot) <= term) {
+    bool later = trail_knows(&p->trail, slot) && trail_term(&p->trail, slot) > term;
+    if (!later || slot <= p->matched) {
         return;
     }
     qr_slot last = trail_last_within(&p->trail, slot, term);

@@ -15,6 +15,8 @@
  *    only what every member holds (`floor`), or what was matched in this term, is sure. The rest
  *    is taken back before the snapshot is installed: by name, and what is trimmed is counted,
  *    although some of it may be in the snapshot. While nobody leads nothing is installed over it.
+ *    A primary that was chosen forgetful may lack what was below the floor: then the floor begins
+ *    at nothing again, which only the view of its term says (`forgot`).
  *    Who got an entry from another has not to name it: that one does.
  * S6 A primary installs nothing. */
 #include "protocol/primary/state.h"
@@ -93,10 +95,12 @@ qr_slot primary_sure(const struct primary *p)
     return p->local && own > known ? known : p->trail.last_slot;
 }
 
-/* S5: what would be taken back is lost to nobody yet. */
+/* S5: what would be taken back is lost to nobody yet, or the floor may be nothing any more. */
 static bool is_unnamed(const struct primary *p)
 {
-    return primary_sure(p) < p->trail.last_slot && p->leader == NODE_NONE;
+    bool owns = p->local && p->own > 0;
+    return owns && (p->leader == NODE_NONE ? primary_sure(p) < p->trail.last_slot
+                                           : p->view.term != p->term);
 }
 
 static void install(struct primary *p, struct effects *out, const struct offer *o)

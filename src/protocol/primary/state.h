@@ -64,6 +64,7 @@ struct primary {
     qr_slot applied;        /* handed to APPLY up to here: trimmed <= applied <= commit <= last */
     qr_slot trimmed;        /* the log itself begins behind it */
     qr_slot floor;          /* every member holds the log durably up to here */
+    qr_term forgot;         /* of the views that were told in this life (S5) */
     qr_slot own;            /* up to here the log was a primary's: others may lack it (S5) */
     qr_slot checkpoint;     /* of the last SNAPSHOT */
     qr_slot executed;       /* of the last EXECUTED */

@@ -206,6 +206,11 @@ static void take_view(struct primary *p, struct effects *out, const struct view 
         p->local = true; /* S5: known before anything is answered by that rule */
         p->state_dirty = true;
     }
+    if (v->forgot > p->forgot) {
+        p->forgot = v->forgot;
+        p->floor = 0; /* S5 */
+        p->state_dirty = true;
+    }
     if (v->primary == p->me) {
         take_lead(p, out, v->term);
         return;

@@ -212,6 +212,7 @@ static void test_successions_come_back(void **state)
     b.preferred = MEMBERS_MAX - 1;
     b.fenced = true;
     b.fallen = false;
+    b.forgot = 8;
     assert_int_equal(put(map, 5, &b), MAP_OK);
     assert_memory_equal(map_succession(map, 5), &b, sizeof b);
     b.settled = b.term; /* as it is most of the time, */
@@ -263,7 +264,7 @@ static void test_successions_that_cannot_be(void **state)
     (void)state;
     struct map *map = map_new();
     const struct succession sound = a_succession();
-    struct succession s[20];
+    struct succession s[21];
     for (size_t i = 0; i < ARRAY_COUNT(s); i++) {
         s[i] = sound;
     }
@@ -289,6 +290,7 @@ static void test_successions_that_cannot_be(void **state)
     s[17].duty[0].last = 0;
     s[18].duty[1].rule.members = 0;
     s[19].duty[0].rule.copies = 1;
+    s[20].forgot = 10;
     for (size_t i = 0; i < ARRAY_COUNT(s); i++) {
         assert_int_equal(put(map, 5, &s[i]), MAP_BAD);
         assert_null(map_succession(map, 5));

@@ -247,6 +247,27 @@ static void test_B3_what_was_matched_stays(void **state)
     flock_free(f);
 }
 
+/* Who is chosen with an empty disk lacks what all once held; who was no member then is told too. */
+static void test_S5_a_primary_that_has_forgotten_voids_the_floor(void **state)
+{
+    (void)state;
+    qr_req lost;
+    struct flock *f = with_a_tail(&lost);
+    assert_true(flock_primary(f, 0)->floor > 0);
+    assert_true(flock_outlook(f, 0).sure > 0);
+    flock_tell(f, 0, view_of(f, 2, 1, 0x6, 0));
+    assert_true(flock_outlook(f, 0).sure > 0);
+    struct view v = view_of(f, 4, 1, 0x6, 0);
+    v.forgot = 3;
+    flock_tell(f, 0, v);
+    assert_int_equal(flock_outlook(f, 0).sure, 0);
+    flock_settle(f);
+    flock_crash(f, 0);
+    flock_restart(f, 0);
+    assert_int_equal(flock_primary(f, 0)->floor, 0);
+    flock_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -257,6 +278,7 @@ int main(void)
         cmocka_unit_test(test_B5_what_is_of_a_later_term_gives_way),
         cmocka_unit_test(test_B3_who_begins_anew_names_its_own_from_the_floor_on),
         cmocka_unit_test(test_B3_what_was_matched_stays),
+        cmocka_unit_test(test_S5_a_primary_that_has_forgotten_voids_the_floor),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
