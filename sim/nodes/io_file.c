@@ -236,16 +236,14 @@ static bool needs_sync(const struct io_write *w)
 static void check_write(const struct io_write *w)
 {
     uint64_t at = w->offset;
-    qr_assert(w->count > 0 && w->file->writes);
-    for (int i = 0; i < w->count; i++) {
+    qr_assert((w->count > 0 || !w->cached) && w->file->writes);
+    for (int i = 0; i < w->count && !w->cached; i++) {
         check_direct(w->file, w->v[i].iov_base, w->v[i].iov_len, at);
         at += w->v[i].iov_len;
     }
 }
 
-/* As src/io does, past the four failpoints of the kind of file. `sync` is how it is synced. */
-static int write_and_sync(struct io *io, const struct io_write *w,
-                          int (*sync)(struct io_file *file))
+static int write_it(struct io *io, const struct io_write *w)
 {
     int error = io_failpoint(io, failpoint_at(w->points, FAIL_AT_WRITE));
     if (error != 0) {
@@ -255,8 +253,18 @@ static int write_and_sync(struct io *io, const struct io_write *w,
         (void)write_part(w, length_of(w) / 2);
     }
     (void)io_failpoint(io, failpoint_at(w->points, FAIL_AT_TORN));
-    error = write_part(w, length_of(w));
-    error = error == 0 ? io_failpoint(io, failpoint_at(w->points, FAIL_AT_SYNC)) : error;
+    return write_part(w, length_of(w));
+}
+
+/* As src/io does, past the four failpoints of the kind of file. `sync` is how it is synced. */
+static int write_and_sync(struct io *io, const struct io_write *w,
+                          int (*sync)(struct io_file *file))
+{
+    int error = w->count > 0 ? write_it(io, w) : 0;
+    if (error != 0 || w->cached) {
+        return error;
+    }
+    error = io_failpoint(io, failpoint_at(w->points, FAIL_AT_SYNC));
     error = error == 0 && needs_sync(w) ? sync(w->file) : error;
     (void)io_failpoint(io, failpoint_at(w->points, FAIL_AT_SYNCED));
     return error;
@@ -276,7 +284,7 @@ void io_file_write_sync(struct io *io, struct io_write *write)
 {
     struct process *p = io->process;
     check_write(write);
-    write->took = sync_time(p, length_of(write));
+    write->took = write->cached ? 1 : sync_time(p, length_of(write));
     struct job *job = io_job_new(io, process_time(p) + write->took);
     job->write = write;
     write->impl = job;
@@ -293,7 +301,7 @@ void io_write_dies(struct io *io, const struct job *job)
     size_t n = length_of(job->write);
     bool whole = rng_chance(rng, 1, 2);
     if (write_part(job->write, whole ? n : rng_below(rng, n + 1)) == 0 && whole &&
-        rng_chance(rng, 1, 2)) {
+        rng_chance(rng, 1, 2) && !job->write->cached) {
         inode_sync(job->write->file->inode);
     }
 }

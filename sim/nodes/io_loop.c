@@ -84,6 +84,11 @@ qr_time io_now(struct io *io)
     return host_boottime(io->process->host, process_time(io->process));
 }
 
+void io_boot(struct io *io, char out[IO_BOOT_BYTES])
+{
+    (void)snprintf(out, IO_BOOT_BYTES, "run %u", io->process->host->losses);
+}
+
 qr_wall io_wall(struct io *io)
 {
     process_spend(io->process, NOW_NS);

@@ -417,6 +417,7 @@ uint64_t host_lose_power(struct host *host)
 {
     qr_assert(running == NULL);
     host->up = false;
+    host->losses++;
     if (host->process != NULL) {
         host->process->state = PROCESS_DIED;
         clear(host->process, true);

@@ -72,6 +72,7 @@ struct host {
     char name[16];
     char address[ADDRESS_MAX];
     bool up; /* has power: else what is sent to it vanishes */
+    uint32_t losses; /* of power, so far */
     struct drive *drive;
     struct process *process; /* NULL: none runs */
     struct io_listener *listeners;

@@ -215,8 +215,8 @@ static bool needs_sync(const struct io_write *w)
     return flags < 0 || (flags & O_DIRECT) == 0;
 }
 
-/* Writes and syncs, past the four failpoints of the kind of file. */
-static int write_and_sync(struct io *io, const struct io_write *w)
+/* Writes, past the first two failpoints of the kind of file. */
+static int write_it(struct io *io, const struct io_write *w)
 {
     int error = io_failpoint(io, failpoint_at(w->points, FAIL_AT_WRITE));
     if (error != 0) {
@@ -226,8 +226,17 @@ static int write_and_sync(struct io *io, const struct io_write *w)
         write_half(w->file, w->v, w->count, w->offset);
     }
     (void)io_failpoint(io, failpoint_at(w->points, FAIL_AT_TORN));
-    error = write_all(w->file->fd, w->v, w->count, w->offset);
-    error = error == 0 ? io_failpoint(io, failpoint_at(w->points, FAIL_AT_SYNC)) : error;
+    return write_all(w->cached ? w->file->read_fd : w->file->fd, w->v, w->count, w->offset);
+}
+
+/* And syncs, past the other two. */
+static int write_and_sync(struct io *io, const struct io_write *w)
+{
+    int error = w->count > 0 ? write_it(io, w) : 0;
+    if (error != 0 || w->cached) {
+        return error;
+    }
+    error = io_failpoint(io, failpoint_at(w->points, FAIL_AT_SYNC));
     error = error == 0 && needs_sync(w) ? io_file_sync(w->file) : error;
     (void)io_failpoint(io, failpoint_at(w->points, FAIL_AT_SYNCED));
     return error;
@@ -265,7 +274,7 @@ static void write_done(uv_work_t *work, int status)
 void io_file_write_sync(struct io *io, struct io_write *write)
 {
     qr_assert(write->file != NULL);
-    qr_assert(write->count > 0);
+    qr_assert(write->count > 0 || !write->cached);
     struct write_job *job = io->spare_write;
     io->spare_write = NULL;
     if (job == NULL) {

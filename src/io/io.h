@@ -47,6 +47,10 @@ bool io_has_polled_since(const struct io *io, qr_time at);
 qr_time io_now(struct io *io);                    /* CLOCK_BOOTTIME, read now (not cached) */
 qr_wall io_wall(struct io *io);                   /* CLOCK_REALTIME, read now */
 void io_random(struct io *io, void *p, size_t n); /* unpredictable bytes; never fails */
+/* Names the present run of the machine, in printable words: what was written under the same name is
+ * in its memory at the least. Empty where nobody can say. */
+#define IO_BOOT_BYTES 64u
+void io_boot(struct io *io, char out[IO_BOOT_BYTES]);
 
 /* A one-shot timer; zero it before first use. It fires at its moment or up to a few milliseconds
  * later, never earlier. */
@@ -184,7 +188,8 @@ int io_file_truncate(struct io_file *file, uint64_t size);
 
 /* An asynchronous durable write: pwritev of the buffers at `offset`, then fdatasync, on a helper
  * thread; `done` on the loop with 0 or the first error. The buffers stay the caller's and must not
- * change until then. Several may be in flight; each completes by itself. */
+ * change until then. Several may be in flight; each completes by itself. One without buffers is
+ * the sync alone, of all that was written to the file before. */
 struct io_write {
     struct io_file *file;
     const struct iovec *v;
@@ -196,6 +201,9 @@ struct io_write {
     /* Past the page cache without a sync: a later write of the file makes it durable with its own.
      * Where writes go through the cache it is synced all the same. */
     bool sync_later;
+    /* Into the page cache and no further: it outlives the process, but the machine only once a
+     * later write of the file has synced it. */
+    bool cached;
     qr_time took; /* set by io: the write with its sync, without the wait for a thread */
     void *impl;   /* owned by io */
 };

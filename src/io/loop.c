@@ -8,9 +8,14 @@
 #include "io/io_internal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/random.h>
 #include <time.h>
+#include <unistd.h>
 
 /* --- The loop ------------------------------------------------------------------------------- */
 
@@ -138,6 +143,26 @@ qr_time io_now(struct io *io)
 {
     (void)io;
     return microseconds(CLOCK_BOOTTIME);
+}
+
+void io_boot(struct io *io, char out[IO_BOOT_BYTES])
+{
+    (void)io;
+    out[0] = 0;
+#ifdef QUORATE_FAILPOINTS
+    const char *pretended = getenv("QUORATE_PRETEND_BOOT"); /* the machine has lost its power */
+    if (pretended != NULL) {
+        (void)snprintf(out, IO_BOOT_BYTES, "%s", pretended);
+        return;
+    }
+#endif
+    int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd >= 0 ? read(fd, out, IO_BOOT_BYTES - 1) : 0;
+    out[n > 0 ? n : 0] = 0;
+    out[strcspn(out, "\n")] = 0;
+    if (fd >= 0) {
+        (void)close(fd);
+    }
 }
 
 qr_wall io_wall(struct io *io)

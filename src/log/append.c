@@ -123,6 +123,7 @@ static void open_batch(struct log *log, size_t n)
         .p = c->p + c->used,
         .offset = log->end,
         .generation = s->header.generation,
+        .lazy = true, /* nothing of it is not */
     };
 }
 
@@ -141,7 +142,7 @@ static bool batch_has_room(const struct log *log, size_t n)
 }
 
 /* Where a record of n bytes goes; *offset is its log offset. */
-static uint8_t *take_room(struct log *log, size_t n, uint64_t *offset)
+static uint8_t *take_room(struct log *log, size_t n, bool lazy, uint64_t *offset)
 {
     qr_assert(!log->damaged); /* a damaged log is evidence; nothing is added to it */
     if (!batch_has_room(log, n)) {
@@ -153,6 +154,7 @@ static uint8_t *take_room(struct log *log, size_t n, uint64_t *offset)
     uint8_t *p = b->p + BATCH_HEADER_BYTES + b->payload;
     b->payload += (uint32_t)n;
     b->count++;
+    b->lazy = b->lazy && lazy;
     log->stats.records++;
     log->stats.bytes += n;
     return p;
@@ -160,7 +162,7 @@ static uint8_t *take_room(struct log *log, size_t n, uint64_t *offset)
 
 /* --- Records -------------------------------------------------------------------------------- */
 
-void log_append(struct log *log, struct span records, uint32_t count)
+static void append(struct log *log, struct span records, uint32_t count, bool lazy)
 {
     struct group *g = NULL;
     (void)io_failpoint(log->io, FAIL_PERSIST);
@@ -174,7 +176,7 @@ void log_append(struct log *log, struct span records, uint32_t count)
         qr_assert(r.group == g->id);
         qr_assert(r.slot == g->last_slot + 1);
         uint64_t offset;
-        memcpy(take_room(log, n, &offset), records.p, n);
+        memcpy(take_room(log, n, lazy, &offset), records.p, n);
         group_append(g, r.slot, r.term, offset, (uint32_t)n);
         if (r.kind == RECORD_MEMBERS) {
             group_note_members(g, r.slot);
@@ -188,11 +190,21 @@ void log_append(struct log *log, struct span records, uint32_t count)
     (void)io_failpoint(log->io, FAIL_PERSISTED);
 }
 
+void log_append(struct log *log, struct span records, uint32_t count)
+{
+    append(log, records, count, false);
+}
+
+void log_append_lazily(struct log *log, struct span records, uint32_t count)
+{
+    append(log, records, count, true);
+}
+
 uint64_t log_append_note(struct log *log, uint32_t group, uint8_t kind, qr_slot slot, qr_term term,
                          struct span payload)
 {
     uint64_t offset;
-    uint8_t *p = take_room(log, record_bytes(payload.n), &offset);
+    uint8_t *p = take_room(log, record_bytes(payload.n), false, &offset);
     if (payload.n > 0) {
         memcpy(p + RECORD_HEADER_BYTES, payload.p, payload.n);
     }
@@ -269,6 +281,11 @@ uint64_t log_position(const struct log *log)
 uint64_t log_durable(const struct log *log)
 {
     return log->synced;
+}
+
+uint64_t log_written(const struct log *log)
+{
+    return log->written;
 }
 
 uint64_t log_backlog(const struct log *log)

@@ -65,7 +65,7 @@ enum log_open_result log_open(struct io *io, const struct log_config *config, st
 void log_release(struct log *log)
 {
     qr_assert(log->closing);
-    if (log->flight_batches > 0 || log->job != NULL) {
+    if (log->flight_batches > 0 || log->syncing || log->job != NULL) {
         return; /* a helper thread still uses the buffers; its end calls again */
     }
     for (uint32_t i = 0; i < log->segment_count; i++) {
@@ -175,7 +175,10 @@ void log_stats(const struct log *log, struct log_stats *out)
 
 qr_time log_sync_waits(const struct log *log)
 {
-    return log->flight_batches > 0 ? io_now(log->io) - log->flight_began : 0;
+    qr_time now = log->flight_batches > 0 || log->syncing ? io_now(log->io) : 0;
+    qr_time write = log->flight_batches > 0 ? now - log->flight_began : 0;
+    qr_time sync = log->syncing ? now - log->sync_began : 0;
+    return write > sync ? write : sync;
 }
 
 const struct log_figures *log_figures(const struct log *log)

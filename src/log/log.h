@@ -2,7 +2,9 @@
  *
  * Entries of many groups share batches, batches lie in segments, one sync makes a batch durable.
  * A turn of the node's loop appends what its groups persist and then calls log_flush once; while a
- * sync is in flight the next batch gathers behind it (group commit, no timer).
+ * sync is in flight the next batch gathers behind it (group commit, no timer). Entries of which
+ * nobody waits for that (log_append_lazily) are written at once and synced within a second: until
+ * then they outlive the process, and not the machine.
  *
  * Positions are never-reused 64-bit log offsets: everything appended before log_position() returned
  * P is durable when on_durable reports a position >= P. */
@@ -41,6 +43,8 @@ struct log_config {
     /* Called from the loop when everything below `position` is durable; after an inline sync from
      * inside log_flush. */
     void (*on_durable)(void *context, uint64_t position);
+    /* Everything below it is written, and not all of it is durable. May be NULL. */
+    void (*on_written)(void *context, uint64_t position);
     /* A write or sync failed: the caller must stop the node; the log takes nothing more (R7).
      * `error` is a negative errno. */
     void (*on_failure)(void *context, int error, const char *what);
@@ -91,6 +95,9 @@ qr_slot log_last_slot(const struct log *log, uint32_t group);
 /* Appends `count` sealed entry records of one group, in slot order, the first following the
  * group's last slot. Panics on a gap: the caller truncates first. */
 void log_append(struct log *log, struct span records, uint32_t count);
+/* The same; that they are written is enough for now. What is not, in the same batch, takes them
+ * along to the disk. */
+void log_append_lazily(struct log *log, struct span records, uint32_t count);
 
 /* Drops the group's entries at or after `from` (a record, never physical). */
 void log_truncate(struct log *log, uint32_t group, qr_slot from);
@@ -150,11 +157,18 @@ uint64_t log_position(const struct log *log);
 /* Everything before it is durable. */
 uint64_t log_durable(const struct log *log);
 
+/* Everything before it outlives the process: log_durable, or more. */
+uint64_t log_written(const struct log *log);
+/* What was appended shall be durable as soon as can be, however it was appended. */
+void log_sync(struct log *log);
+/* When log_flush has something to sync at the latest; QR_NEVER: nothing. */
+qr_time log_deadline(const struct log *log);
+
 /* Bytes appended that are not durable: they stay in memory for as long as the disk is stuck. */
 uint64_t log_backlog(const struct log *log);
 
 /* Hands the gathered batch to the disk unless a sync is in flight (it then follows by itself).
- * Returns whether something became durable at once, that is inline. */
+ * Returns whether something became durable, or written, at once, that is inline. */
 bool log_flush(struct log *log);
 void log_set_sync(struct log *log, enum log_sync sync);
 

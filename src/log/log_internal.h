@@ -14,9 +14,12 @@
  *   carry.c     entries of groups that hold little, written once more
  *
  * Invariants:
- *   I1  marked <= synced <= end. Below synced everything is on disk; marked is the newest synced
- *       position that is itself stated by a durable batch, so recovery will know it.
- *   I2  At most one write is in flight; its batches are the oldest that are not durable.
+ *   I1  marked <= synced <= written <= end. Below synced everything is on disk, below written it
+ *       is the file system's; marked is the newest synced position that is itself stated by a
+ *       durable batch, so recovery will know it. What lies between synced and written is in one
+ *       segment.
+ *   I2  At most one write is in flight; its batches are the oldest that are not written. Beside
+ *       it at most one sync is, of what was written before.
  *   I3  A segment's restatement describes the groups as of the log offset `first`, no later.
  *   I4  Segments go in order, oldest first, and only when they lie wholly below marked and every
  *       group's oldest live entry lies above them.
@@ -56,6 +59,7 @@ struct batch {
     uint64_t offset;
     uint64_t generation; /* of its segment */
     uint32_t payload, count;
+    bool lazy; /* all of it may be synced later */
 };
 
 struct janitor_job;
@@ -88,6 +92,13 @@ struct log {
     uint32_t flight_batches; /* of pending, from its head; 0: nothing in flight */
     uint64_t flight_mark;
     uint64_t synced, marked;
+    uint64_t written, written_mark; /* as flight_mark, of the last write that is done */
+    struct io_write sync;           /* of what was written lazily */
+    uint64_t sync_end, sync_mark;   /* as `written` and its mark when it began */
+    qr_time sync_began;
+    qr_time unsynced_since; /* the oldest of what was written lazily; 0: all is synced */
+    uint64_t sync_wanted;   /* up to there as soon as can be */
+    bool syncing;
     uint64_t sync_sum;  /* moving average of a write's microseconds, times SYNC_WEIGHT */
     uint64_t usual_sum; /* the same, when a long one counts as a bound (flush.c) */
     bool flush_wanted; /* write as soon as the disk is free */

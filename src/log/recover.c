@@ -332,7 +332,8 @@ static enum log_open_result replay_top(struct recovery *r)
     if (!recover_was_cut(r) && (first != 0 || replay_looks_begun(s, w))) {
         snprintf(r->message, r->message_cap,
                  "log %s: the last write had not been finished; its remains at byte %" PRIu64
-                 " of segment %016" PRIx64 ".log are cut, nothing of it was acknowledged",
+                 " of segment %016" PRIx64
+                 ".log are cut, nothing of it was acknowledged as durable",
                  r->log->dir, at, generation);
     }
     return LOG_OPEN_OK;

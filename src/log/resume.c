@@ -150,7 +150,7 @@ enum log_open_result recover_go_on(struct recovery *r)
         }
     }
     (void)io_failpoint(log->io, FAIL_RECOVER_CUT);
-    log->end = log->synced = log->marked = first;
+    log->end = log->written = log->synced = log->marked = first;
     return LOG_OPEN_OK;
 }
 

@@ -9,11 +9,12 @@ would show nothing.
 # These are found by seeds of whole nodes too (bites.py).
 NO_ROOM = (
     "log/flush.c",
-    "log->flush_wanted = true; return 0; /* the janitor goes on when it has a file */",
+    "log->flush_wanted = true; return 0;"
+    " /* the janitor goes on when it has a file, or the sync when it is done */",
     "log->flush_wanted = true;"
     " if (log->no_space) { log->flight_batches = log->pending_count; flight_landed(log); }"
     " return 0;",
-    "return; /* the janitor calls again when it has a file */",
+    "return; /* the janitor calls again when it has a file, the sync when it is done */",
     "if (log->no_space) { log->flight_batches = log->pending_count; flight_landed(log); }"
     " return;")
 OWN_CLOCK = (

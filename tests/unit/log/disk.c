@@ -207,7 +207,7 @@ bool disk_step(struct io *disk)
     if (w->write != NULL) {
         struct io_write *write = w->write;
         int error = w->error;
-        if (error == 0) {
+        if (error == 0 && !write->cached) {
             error = io_file_sync(write->file);
         }
         write->done(write, error);
@@ -369,12 +369,14 @@ void io_file_write_sync(struct io *disk, struct io_write *write)
     struct work *w = work_push(disk);
     uint64_t at = write->offset;
     w->write = write;
-    if (fails(disk)) {
+    if (write->count > 0 && fails(disk)) {
         w->error = disk->fail_error;
         return;
     }
     for (int i = 0; i < write->count; i++) {
-        check_direct(write->file, write->v[i].iov_base, write->v[i].iov_len, at);
+        if (!write->cached) {
+            check_direct(write->file, write->v[i].iov_base, write->v[i].iov_len, at);
+        }
         inode_write(write->file->inode, write->v[i].iov_base, write->v[i].iov_len, at);
         at += write->v[i].iov_len;
     }
@@ -487,7 +489,7 @@ int io_file_write_now(struct io *disk, struct io_write *write)
         }
         at += write->v[i].iov_len;
     }
-    return io_file_sync(write->file);
+    return write->cached ? 0 : io_file_sync(write->file);
 }
 
 int io_file_sync(struct io_file *file)

@@ -2,7 +2,8 @@
  * 104, 106, 107, 110).
  *
  * After a crash the log must be in a state that the twin once had, no older than the last position
- * that was reported durable. Every entry is compared byte by byte. */
+ * that was reported durable; where power stayed, that was reported written. Every entry is compared
+ * byte by byte. */
 #include "rig.h"
 
 #include "base/alloc.h"
@@ -38,7 +39,8 @@ struct run {
     uint32_t kept_n;
     uint32_t crashes, kept_more, carried;
     uint64_t segments_max, seed;
-    bool calm; /* crashes are rare, so that chunks of the cache fill */
+    uint32_t lazy; /* so many of a hundred appends may be synced later */
+    bool calm;     /* crashes are rare, so that chunks of the cache fill */
 };
 
 static qr_term term_at(const struct twin_group *g, qr_slot slot)
@@ -69,6 +71,7 @@ static void do_append(struct run *run, uint32_t i)
         g->terms[g->last % SLOTS] = (uint8_t)g->term;
         g->known = true;
         g->states_roster[g->last % SLOTS] = rng_chance(&run->rng, 1, 8);
+        run->rig.lazy = rng_chance(&run->rng, run->lazy, 100);
         rig_append_kind(&run->rig, group_id(i), g->last, g->term,
                         g->states_roster[g->last % SLOTS] ? RECORD_MEMBERS : RECORD_COMMAND);
         keep(run);
@@ -239,10 +242,12 @@ static void check_range(struct run *run, uint32_t i)
 
 /* --- Crashes -------------------------------------------------------------------------------- */
 
-/* Opens again, sometimes with a failing disk or a crash in the middle first. */
-static void reopen(struct run *run)
+/* Opens again, sometimes with a failing disk or a crash in the middle first. Whether power was lost
+ * then. */
+static bool reopen(struct run *run)
 {
     struct rig *rig = &run->rig;
+    bool power = false;
     while (rng_chance(&run->rng, 1, 3)) {
         disk_fail_at(rig->disk, 1 + rng_below(&run->rng, 12), -EIO);
         rig->config.on_durable = NULL;
@@ -257,11 +262,13 @@ static void reopen(struct run *run)
         rig->log = NULL;
         if (rng_chance(&run->rng, 1, 2)) {
             disk_power_loss(rig->disk, &run->rng);
+            power = true;
         } else {
             disk_kill(rig->disk);
         }
     }
     rig_open(rig, LOG_OPEN_OK);
+    return power;
 }
 
 static void crash(struct run *run)
@@ -280,7 +287,8 @@ static void crash(struct run *run)
     if (power) {
         disk_power_loss(rig->disk, &run->rng);
     }
-    reopen(run);
+    power = reopen(run) || power;
+    durable = power ? durable : max_u64(durable, rig->written);
     uint32_t k = run->kept_n;
     while (k > 0 && !same(run, &run->kept[k - 1])) {
         k--;
@@ -296,7 +304,7 @@ static void crash(struct run *run)
     struct twin twin = run->kept[k - 1];
     run->now = twin;
     run->kept_n = 0;
-    rig->durable = 0;
+    rig->durable = rig->written = 0;
     keep(run);
     check_entries(run);
 }
@@ -328,6 +336,7 @@ static void one_step(struct run *run)
     } else if (dice < 52) {
         rng_chance(&run->rng, 1, 4) ? do_drop(run, i) : do_carry(run);
     } else if (dice < 75) {
+        disk_advance(run->rig.disk, (qr_time)rng_below(&run->rng, 400 * QR_MILLISECOND));
         log_flush(run->rig.log);
     } else if (dice < 95) {
         disk_step(run->rig.disk);
@@ -346,6 +355,7 @@ static void run_seed(uint64_t seed, struct run *run)
 {
     *run = (struct run){ .rng = rng_from(seed), .seed = seed, .calm = seed % 10 == 0 };
     uint32_t steps = run->calm ? 6000 : 500;
+    run->lazy = seed % 3 == 0 ? 0 : seed % 3 == 1 ? 60 : 98;
     struct rig *rig = &run->rig;
     rig->disk = disk_new();
     rig->config = (struct log_config){

@@ -14,6 +14,14 @@ static void on_durable(void *context, uint64_t position)
     rig->reports++;
 }
 
+static void on_written(void *context, uint64_t position)
+{
+    struct rig *rig = context;
+    assert_int_equal(rig->failure, 0);
+    assert_true(position >= rig->durable && position >= rig->written);
+    rig->written = position;
+}
+
 static void on_failure(void *context, int error, const char *what)
 {
     struct rig *rig = context;
@@ -25,6 +33,7 @@ static void on_failure(void *context, int error, const char *what)
 void rig_open(struct rig *rig, enum log_open_result expected)
 {
     rig->config.on_durable = on_durable;
+    rig->config.on_written = on_written;
     rig->config.on_failure = on_failure;
     rig->config.context = rig;
     enum log_open_result result =
@@ -60,7 +69,7 @@ void rig_forget(struct rig *rig)
 void rig_restart(struct rig *rig, enum log_open_result expected)
 {
     rig_forget(rig);
-    rig->durable = 0;
+    rig->durable = rig->written = 0;
     rig->failure = 0;
     rig_open(rig, expected);
 }
@@ -91,7 +100,11 @@ void rig_append_kind(struct rig *rig, uint32_t group, qr_slot slot, qr_term term
     uint8_t p[RECORD_HEADER_BYTES + RIG_PAYLOAD_MAX];
     size_t n = rig_payload(group, slot, term, p + RECORD_HEADER_BYTES);
     record_seal(p, group, kind, slot, term, n);
-    log_append(rig->log, span_of(p, record_bytes(n)), 1);
+    if (rig->lazy) {
+        log_append_lazily(rig->log, span_of(p, record_bytes(n)), 1);
+    } else {
+        log_append(rig->log, span_of(p, record_bytes(n)), 1);
+    }
 }
 
 bool rig_patch(struct rig *rig, uint32_t group, qr_slot slot, qr_term term)
@@ -105,6 +118,7 @@ bool rig_patch(struct rig *rig, uint32_t group, qr_slot slot, qr_term term)
 void rig_flush(struct rig *rig)
 {
     uint64_t position = log_position(rig->log);
+    log_sync(rig->log);
     log_flush(rig->log);
     while (rig->durable < position && disk_step(rig->disk)) {
     }

@@ -21,7 +21,9 @@ struct rig {
     struct log *log;
     struct log_config config;
     uint64_t durable; /* last position reported */
+    uint64_t written; /* the same of what was written */
     uint64_t reports;
+    bool lazy; /* entries may be synced later */
     int failure; /* error that on_failure brought; 0: none */
     char message[512];
 };
