@@ -16,6 +16,7 @@ static const char *const stages[ACK_STAGES] = {
     [ACK_DURABLE] = "durable",
     [ACK_RECEIVED] = "received",
     [ACK_APPLIED] = "applied",
+    [ACK_WRITTEN] = "written",
 };
 
 /* --- Writing -------------------------------------------------------------------------------- */

@@ -122,7 +122,11 @@ static uint32_t explain_primary(const struct map_keyspace *k, struct explain_row
     goes_on_row(rows, 8, k);
     word_row(rows, 13, "fallback", o->fallback_async ? "async" : "fail");
     word_row(rows, 14, "log", o->log == PRIMARY_LOGICAL ? "logical" : "statement");
-    word_row(rows, 15, "appendfsync", o->sync == PRIMARY_ALWAYS ? "always" : "everysec");
+    word_row(rows, 15, "appendfsync",
+             o->sync == PRIMARY_ALWAYS
+                 ? "always"
+                 : "everysec: a restart of a process loses nothing, a loss of power up to a second "
+                   "of what its node had");
     return 16;
 }
 

@@ -243,10 +243,16 @@ bool primary_options_check(const struct primary_options *options, uint32_t repli
                            " waits for no other node, so there is nothing to fall back "
                            "from: leave FALLBACK async out");
     }
-    if (options->sync == PRIMARY_EVERYSEC && ack->stage == ACK_DURABLE) {
+    if (options->sync == PRIMARY_EVERYSEC && ack->stage != ACK_RECEIVED) {
         return contradicts(why, ack,
                            " contradicts APPENDFSYNC everysec, which would hold each "
                            "write for up to a second: say ON received, or always");
+    }
+    bool alone = ack->kind == ACK_LOCAL || options->fallback_async;
+    if (alone && ack->stage == ACK_RECEIVED && options->sync != PRIMARY_EVERYSEC) {
+        return contradicts(why, ack,
+                           " where nobody else may have the write: a restart of the primary would "
+                           "lose it without a name; say APPENDFSYNC everysec, or ON durable");
     }
     if (options->lagging_said && options->maxlag == 0) {
         text_put(why, "ERR LAGGING says what happens beyond MAXLAG, and there is none, nothing "
@@ -280,7 +286,7 @@ bool primary_options_are_sound(const struct primary_options *o)
 
 bool primary_options_are_late(const struct primary_options *o)
 {
-    return o->ack.stage == ACK_APPLIED;
+    return o->ack.stage == ACK_APPLIED || o->sync == PRIMARY_EVERYSEC;
 }
 
 /* --- Writing ---------------------------------------------------------------------------------- */
@@ -327,6 +333,9 @@ struct succession_wish primary_options_wish(const struct primary_options *option
     struct succession_wish wish = { .members = members,
                                     .stage = (uint8_t)ack->stage,
                                     .fallback = options->fallback_async };
+    if (options->sync == PRIMARY_EVERYSEC) {
+        wish.stage = ACK_WRITTEN;
+    }
     if (ack->kind == ACK_ALL || (any && zone)) {
         wish.set_of = !zone ? members : in_zone != 0 ? in_zone : (uint16_t)(1u << MEMBERS_MAX);
         wish.set_count = any ? ack->n : 0;

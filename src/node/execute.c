@@ -158,7 +158,7 @@ static struct span run_record(struct replica *r, uint8_t *record, struct span pa
 static void flush(struct replica *r, struct batch_room *out, size_t *n, uint32_t *count)
 {
     if (*count > 0) {
-        log_append(r->node->log, span_of(out->p, *n), *count);
+        replica_append(r, span_of(out->p, *n), *count);
     }
     *n = 0;
     *count = 0;

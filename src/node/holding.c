@@ -130,7 +130,7 @@ static void shut_replica(struct partition *p)
     rollback_free(p);
     engine_free(p->engine);
     p->engine = NULL;
-    p->quarantined = p->loading = p->leases = false;
+    p->quarantined = p->loading = p->leases = p->lazy = false;
     p->reached = 0;
 }
 
@@ -152,7 +152,7 @@ static void close_replica(struct partition *p)
     struct node *node = p->node;
     p->has_files = p->has_files || keeper_slot(p->keeper) > 0 || p->transfers || p->quarantined ||
                    p->marked || p->kept_checkpoint || p->early;
-    p->early = false;
+    p->early = EARLY_NOT;
     p->early_until = 0;
     shut_replica(p);
     damage_forget(p);

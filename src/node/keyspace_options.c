@@ -363,14 +363,7 @@ static bool is_of_primary_alone(struct span name)
 static bool is_built(const struct primary_options *o, struct text *why)
 {
     const char *later = NULL;
-    /* A crash of the one that has it can still lose it without a name. */
-    bool alone = o->ack.kind == ACK_LOCAL || o->fallback_async;
-    later = alone && o->ack.stage == ACK_RECEIVED
-                ? "ON received with LOCAL or FALLBACK async is not built yet"
-                : later;
     later = o->maxlag > 0 ? "MAXLAG is not built yet" : later;
-    later =
-        o->sync == PRIMARY_EVERYSEC ? "APPENDFSYNC everysec is not built yet: always is" : later;
     if (later != NULL) {
         text_put(why, "ERR ");
         text_put(why, later);

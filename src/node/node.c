@@ -95,9 +95,18 @@ static void on_durable(void *context, uint64_t position)
     node->holding.durable = position;
 }
 
+static void on_written(void *context, uint64_t position)
+{
+    struct node *node = context;
+    io_plain(node->io);
+    (void)node_clock(node);
+    schedule_written(node, position);
+}
+
 static void on_failure(void *context, int error, const char *what)
 {
     char why[512];
+    early_failed(context);
     (void)snprintf(why, sizeof why,
                    "%s: %s. What was not acknowledged may be lost on this node only; check the "
                    "disk, then start the node again",
@@ -138,6 +147,7 @@ static void finish_stopping(struct node *node, qr_time now)
     hand_over(node, now); /* again, if it was given up */
     node_stay(node);
     bool handed_over = !replica_leads(node->zero->replica) || replica_is_alone(node->zero->replica);
+    log_sync(node->log);
     bool settled = node->pending_count == 0 && log_idle(node->log) && node->client_count == 0 &&
                    !journals_busy(node) && is_left_alone(node, now);
     if (handed_over && settled) {
@@ -163,6 +173,8 @@ static void arm(struct node *node, qr_time now)
     at = others < at ? others : at;
     qr_time held = clients_deadline(node->clients_io);
     at = held < at ? held : at;
+    qr_time sync = log_deadline(node->log);
+    at = sync < at ? sync : at;
     if (node->again || node->zero->again || node->chores.stirred || peers_hold(node->peers)) {
         at = now;
     }
@@ -244,6 +256,7 @@ static bool open_state(struct node *node, struct replica_base *base, char *messa
                                  .sync = (enum log_sync)node->config.log_sync,
                                  .must_exist = node->identity.log_made,
                                  .on_durable = on_durable,
+                                 .on_written = on_written,
                                  .on_failure = on_failure,
                                  .context = node };
     memcpy(config.uuid, node->identity.uuid, 16);

@@ -86,7 +86,8 @@ struct partition {
     struct partition *news_next, *news_previous;
     struct told_standing *standing; /* standing.h; NULL: none of it is to be told */
     uint64_t reached;  /* while it leads: the epoch whose wish its members are (follow.h: F6) */
-    uint64_t early_until; /* the note goes when the log is durable up to there; 0: it stays */
+    uint64_t early_until; /* when the log is durable up to there the note becomes early_next; 0:
+                             it stays */
     uint64_t drops_at; /* the log forgets a replica that is gone up to there; 0: none is going */
     struct repair_figures repair;
     uint16_t told_of[MEMBERS_MAX]; /* ups and downs of each peer, as counted by the node */
@@ -96,7 +97,9 @@ struct partition {
     bool transfers;                /* it is in the list of those that have either */
     bool marked;                   /* a file of its own says that it is lost */
     bool harmed;                   /* it is told of: ALARM_DAMAGED goes on while any is */
-    bool early;                    /* a note says that it acknowledges early (early.h) */
+    uint8_t early; /* enum early: which note says that it acknowledges early (early.h), */
+    uint8_t early_next;
+    bool lazy; /* and it does so when what it appends is written */
     bool has_files;                /* of a replica that is gone */
 
     /* Its election (campaigns.h). */

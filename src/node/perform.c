@@ -186,7 +186,7 @@ static void perform_send(struct replica *r, const struct effect *e)
     send_message(r, e->send.to, m, span_of(r->bench->encoded, n));
 }
 
-void replica_mark_ticket(struct replica *r, qr_ticket ticket)
+void replica_mark_ticket(struct replica *r, qr_ticket ticket, bool lazy)
 {
     uint64_t position = log_position(r->node->log);
     if (r->marks_count == r->marks_cap) {
@@ -201,7 +201,10 @@ void replica_mark_ticket(struct replica *r, qr_ticket ticket)
         r->marks_cap = cap;
     }
     r->marks[(r->marks_first + r->marks_count++) % r->marks_cap] = (struct ticket_mark){
-        .ticket = ticket, .position = position, .last = log_last_slot(r->node->log, r->group)
+        .ticket = ticket,
+        .position = position,
+        .last = log_last_slot(r->node->log, r->group),
+        .lazy = lazy,
     };
     partition_expects(r->partition, position);
 }
@@ -212,6 +215,15 @@ void replica_drop_batch(struct replica *r)
     r->batch = NULL;
     r->batch_count = 0;
     r->batch_n = 0;
+}
+
+void replica_append(struct replica *r, struct span records, uint32_t count)
+{
+    if (replica_is_lazy(r)) {
+        log_append_lazily(r->node->log, records, count);
+    } else {
+        log_append(r->node->log, records, count);
+    }
 }
 
 /* The batch's records get their slots and go to the log as they are. */
@@ -241,7 +253,7 @@ static void persist_batch(struct replica *r, const struct effect *e)
         at += record_bytes(n);
     }
     qr_assert(at == r->batch_n);
-    log_append(r->node->log, span_of(r->batch->p, r->batch_n), r->batch_count);
+    replica_append(r, span_of(r->batch->p, r->batch_n), r->batch_count);
     replica_drop_batch(r);
 }
 
@@ -250,7 +262,7 @@ static void persist_noop(struct replica *r, const struct effect *e)
     uint8_t record[RECORD_HEADER_BYTES];
     qr_assert(e->persist.hi - e->persist.lo == 1);
     record_seal(record, r->group, RECORD_NOOP, e->persist.lo, e->persist.term, 0);
-    log_append(r->node->log, span_of(record, sizeof record), 1);
+    replica_append(r, span_of(record, sizeof record), 1);
     if (r->logical) {
         execute_noop(r, e->persist.lo, e->persist.term);
     }
@@ -273,7 +285,7 @@ static void persist_received(struct replica *r, const struct effect *e)
         qr_assert(record.term == e->persist.term);
         bytes += n;
     }
-    log_append(r->node->log, span_of(rest.p, bytes), count);
+    replica_append(r, span_of(rest.p, bytes), count);
     if (r->bench->received_count > 0) {
         replica_roster_appended(r, e->persist.lo, e->persist.hi);
     }
@@ -284,6 +296,7 @@ static void persist_received(struct replica *r, const struct effect *e)
 static void undo_durable(struct replica *r, qr_slot from)
 {
     r->durable_last = min_u64(r->durable_last, from - 1);
+    r->written_last = min_u64(r->written_last, from - 1);
     for (uint32_t i = 0; i < r->marks_count; i++) {
         struct ticket_mark *mark = &r->marks[(r->marks_first + i) % r->marks_cap];
         mark->last = min_u64(mark->last, from - 1);
@@ -319,6 +332,8 @@ static void persist_entries(struct replica *r, const struct effect *e)
 
 static void perform_persist(struct replica *r, const struct effect *e)
 {
+    bool cuts = e->persist.hi > e->persist.lo &&
+                e->persist.lo <= log_last_slot(r->node->log, r->group);
     if (e->persist.state_kind != 0) {
         uint8_t tag[2] = { (uint8_t)e->persist.state_kind, (uint8_t)(e->persist.state_kind >> 8) };
         size_t n = encode_body(r, e->persist.state_kind, e->persist.state);
@@ -332,7 +347,8 @@ static void perform_persist(struct replica *r, const struct effect *e)
         persist_entries(r, e);
         regain_logged(r, e->persist.lo);
     }
-    replica_mark_ticket(r, e->persist.ticket);
+    bool lazy = replica_is_lazy(r) && e->persist.state_kind == 0 && !cuts;
+    replica_mark_ticket(r, e->persist.ticket, lazy);
 }
 
 /* Refused writes are still in the batch: they were stepped just now. */

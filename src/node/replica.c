@@ -148,15 +148,16 @@ void replica_peer(struct replica *r, node_index peer, bool up)
 
 void replica_durable(struct replica *r, uint64_t position)
 {
-    if (!replica_take_durable(r, position)) {
-        return;
+    if (replica_take_durable(r, position)) {
+        r->durable_untold = false;
+        struct event event = { .kind = EVENT_DURABLE };
+        event.durable.upto = r->durable;
+        replica_step(r, &event);
     }
-    r->durable_untold = false;
-    struct event event = { .kind = EVENT_DURABLE };
-    event.durable.upto = r->durable;
-    replica_step(r, &event);
     if (r->marks_count > 0) {
         partition_expects(r->partition, r->marks[r->marks_first].position);
+    } else if (r->durable_only && r->trails) {
+        partition_expects(r->partition, r->written_at);
     }
 }
 
@@ -574,14 +575,6 @@ void replica_freeze(struct replica *r, bool on)
 {
     r->frozen = on;
     r->lease_until = 0;
-}
-
-void replica_apply_durable_only(struct replica *r, bool on)
-{
-    if (on && !r->durable_only && r->logical) {
-        r->execute->held_since = r->node->clock;
-    }
-    r->durable_only = on;
 }
 
 qr_slot replica_durable_slot(const struct replica *r)

@@ -204,6 +204,8 @@ bool replica_install_repaired(struct replica *r, const struct checkpoint_header 
 /* While it is on nothing is applied that is not durable in this node's own log, and nothing is
  * executed ahead. */
 void replica_apply_durable_only(struct replica *r, bool on);
+/* What it appends counts as durable when it is written (early.h). */
+bool replica_is_lazy(const struct replica *r);
 /* What is applied up to here is also durable in this node's own log. */
 qr_slot replica_durable_slot(const struct replica *r);
 uint64_t replica_log_bytes(const struct replica *r);

@@ -82,6 +82,7 @@ static void empty_log(struct replica *r, qr_slot slot, qr_term term)
 {
     log_reset(r->node->log, r->group, slot, term);
     r->durable_last = slot;
+    r->trails = false;
     for (uint32_t i = 0; i < r->marks_count; i++) {
         r->marks[(r->marks_first + i) % r->marks_cap].last = slot;
     }
@@ -106,7 +107,7 @@ void replica_perform_install(struct replica *r, const struct effect *e)
     (void)io_failpoint(node->io, FAIL_INSTALL_RESET);
     replica_roster_installed(r, r->offered, header->roster_slot);
     keeper_installed(r->partition->keeper, header);
-    replica_mark_ticket(r, e->install.ticket);
+    replica_mark_ticket(r, e->install.ticket, false);
     replica_flights_lost(r, e->install.slot);
     regain_logged(r, 1);
     (void)io_failpoint(node->io, FAIL_INSTALLED);

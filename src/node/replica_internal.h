@@ -20,6 +20,7 @@ struct ticket_mark {
     qr_ticket ticket;
     uint64_t position;
     qr_slot last; /* last entry of the log at that point */
+    bool lazy;    /* that it is written is enough */
 };
 
 /* An effect that waits for its ticket; a SEND's body is kept encoded. */
@@ -56,11 +57,12 @@ struct replica {
     bool attaches;       /* feed->attached or feed->read_back says something */
     bool logical : 1;    /* `execute` is there */
     bool queued : 1;     /* something may stand in a queue, or the term is a new one */
+    bool trails : 1;     /* written_at says something */
     bool viewed;         /* group 0 names its leader (views.h) */
 
     qr_slot applied, apply_to; /* applied <= apply_to: what the protocol has allowed */
     qr_ticket durable;
-    qr_slot durable_last; /* entries up to here were durable with that ticket */
+    qr_slot durable_last; /* entries up to here are durable */
     qr_time deadline;
     size_t flight_bytes; /* of the ops in the batch and in flight (UNCOMMITTED_BYTES_MAX) */
     size_t batch_n;
@@ -121,6 +123,8 @@ struct replica {
     uint32_t start_membership_count;
     struct viewed views; /* what it was told of them */
     qr_slot executed;    /* it was told that this is (EVENT_EXECUTED), where it wants to know */
+    qr_slot written_last; /* entries up to here are durable once the log is so up to written_at */
+    uint64_t written_at;
 };
 
 BEGINS_LINE(struct replica, applied);
@@ -189,8 +193,10 @@ void replica_drop_held(struct replica *r); /* they never happen */
 /* The batch is in the log, or refused. */
 void replica_drop_batch(struct replica *r);
 
-/* The log is durable for that ticket once everything appended so far is. */
-void replica_mark_ticket(struct replica *r, qr_ticket ticket);
+/* Entries of this replica go to the log. */
+void replica_append(struct replica *r, struct span records, uint32_t count);
+/* The log is durable for that ticket once everything appended so far is; `lazy`: written. */
+void replica_mark_ticket(struct replica *r, qr_ticket ticket, bool lazy);
 /* EFFECT_INSTALL (replica_install.c). */
 void replica_perform_install(struct replica *r, const struct effect *e);
 /* Proposed writes up to `slot`, whose outcome this node will never see, are answered so. */

@@ -87,12 +87,35 @@ void replica_stir(struct replica *r)
 
 /* --- Syncs (L3) ----------------------------------------------------------------------------- */
 
+/* What was told as durable when it was written: one such place at a time, so that under load it is
+ * not always the next one that is waited for. */
+static void note_last(struct replica *r, const struct ticket_mark *mark, uint64_t position)
+{
+    if (mark->position <= position) {
+        r->durable_last = mark->last;
+        r->trails = false;
+    } else if (!r->trails) {
+        r->trails = true;
+        r->written_at = mark->position;
+        r->written_last = mark->last;
+    }
+}
+
 bool replica_take_durable(struct replica *r, uint64_t position)
 {
     qr_ticket upto = r->durable;
-    while (r->marks_count > 0 && r->marks[r->marks_first].position <= position) {
-        upto = r->marks[r->marks_first].ticket;
-        r->durable_last = r->marks[r->marks_first].last;
+    uint64_t written = r->node->partitions.schedule.written;
+    if (r->trails && r->written_at <= position) {
+        r->durable_last = r->written_last;
+        r->trails = false;
+    }
+    while (r->marks_count > 0) {
+        const struct ticket_mark *mark = &r->marks[r->marks_first];
+        if (mark->position > (mark->lazy ? max_u64(written, position) : position)) {
+            break;
+        }
+        upto = mark->ticket;
+        note_last(r, mark, position);
         r->marks_first = (r->marks_first + 1) % r->marks_cap;
         r->marks_count--;
     }
@@ -144,4 +167,21 @@ void replica_durable_aside(struct replica *r, uint64_t position)
     if (r->marks_count > 0) {
         partition_expects(r->partition, r->marks[r->marks_first].position);
     }
+}
+
+void replica_apply_durable_only(struct replica *r, bool on)
+{
+    if (on && !r->durable_only && r->logical) {
+        r->execute->held_since = r->node->clock;
+    }
+    if (on && !r->durable_only && r->partition->lazy) { /* nobody is to wait a second for it */
+        log_sync(r->node->log);
+        partition_expects(r->partition, log_position(r->node->log));
+    }
+    r->durable_only = on;
+}
+
+bool replica_is_lazy(const struct replica *r)
+{
+    return r->partition->lazy && !r->durable_only;
 }

@@ -184,10 +184,14 @@ void schedule_forget(struct partition *p)
     }
 }
 
-void schedule_durable(struct node *node, uint64_t position)
+/* Where the log stands for that replica. */
+static uint64_t reached(const struct schedule *s, const struct replica *r)
 {
-    struct schedule *s = &node->partitions.schedule;
-    s->durable = position;
+    return replica_is_lazy(r) ? s->written : s->durable;
+}
+
+static void log_moved(struct schedule *s)
+{
     uint32_t aside = 0;
     struct partition *next;
     for (struct partition *p = s->expect; p != NULL; p = next) {
@@ -195,7 +199,7 @@ void schedule_durable(struct node *node, uint64_t position)
         if (next != NULL && next->replica != NULL) {
             replica_prefetch(next->replica);
         }
-        if (p->expects_at > position) {
+        if (p->expects_at > (p->replica != NULL ? reached(s, p->replica) : s->durable)) {
             continue;
         }
         if (p->awake || p->replica == NULL || aside == ASIDE_MAX ||
@@ -205,8 +209,22 @@ void schedule_durable(struct node *node, uint64_t position)
         }
         aside++;
         expects_no_more(s, p); /* it may expect the next one at once */
-        replica_durable_aside(p->replica, position);
+        replica_durable_aside(p->replica, s->durable);
     }
+}
+
+void schedule_durable(struct node *node, uint64_t position)
+{
+    struct schedule *s = &node->partitions.schedule;
+    s->durable = position;
+    s->written = max_u64(s->written, position);
+    log_moved(s);
+}
+
+void schedule_written(struct node *node, uint64_t position)
+{
+    node->partitions.schedule.written = position;
+    log_moved(&node->partitions.schedule);
 }
 
 /* --- Peers (W3) ------------------------------------------------------------------------------ */
@@ -322,7 +340,7 @@ static void run(struct schedule *s, struct partition *p, qr_time now)
     qr_time due = QR_NEVER;
     if (p->replica != NULL) {
         tell_of_peers(s, p); /* a new one takes all to be away */
-        if (p->expects && p->expects_at <= s->durable) {
+        if (p->expects && p->expects_at <= reached(s, p->replica)) {
             expects_no_more(s, p);
             replica_durable(p->replica, s->durable);
         }

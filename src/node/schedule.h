@@ -31,7 +31,8 @@ struct schedule {
     uint32_t changes;          /* of all peers together */
     uint32_t sweep;            /* partitions that the sweep has still to look at, from the end */
     uint32_t resting;          /* partitions with a replica that wants no turn */
-    uint64_t durable;          /* the log is, below this position */
+    uint64_t durable;          /* the log is, below this position, */
+    uint64_t written;          /* and below this one it is written */
     uint64_t turns;            /* of partitions, for figures */
     struct campaigns campaigns;
 };
@@ -51,6 +52,8 @@ void schedule_peer(struct node *node, node_index peer, bool up);
 /* Everything below `position` of the log is durable: those that wait for it hear of it in their
  * turns (W2). */
 void schedule_durable(struct node *node, uint64_t position);
+/* The same of what is written: for those that acknowledge by that (early.h). */
+void schedule_written(struct node *node, uint64_t position);
 
 /* Once a turn, before commands are routed: deadlines that have come, peers that came and went. */
 void schedule_begin(struct node *node, qr_time now);

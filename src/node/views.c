@@ -41,8 +41,8 @@ static void tell_view(struct replica *r, const struct succession *s)
 {
     struct viewed *told = &r->views;
     struct view view = succession_view(s);
-    bool early = view.stage == ACK_RECEIVED;
-    if (early && !early_begins(r->partition)) {
+    enum early early = early_of((enum ack_stage)view.stage);
+    if (!early_begins(r->partition, early)) {
         told->changes = 0;
         partition_wake_at(r->partition, r->node->clock + NOTE_PAUSE);
         return;
@@ -50,10 +50,9 @@ static void tell_view(struct replica *r, const struct succession *s)
     told->term = s->term;
     told->primary = s->primary;
     view.whole = s->primary == r->me && s->life == r->node->contact.leases.life; /* W2 */
+    r->partition->lazy = early == EARLY_WRITTEN;
     replica_view(r, &view);
-    if (!early) {
-        early_ends(r->partition);
-    }
+    early_ends(r->partition, early);
 }
 
 static void tell_lease(struct replica *r, bool held)

@@ -424,7 +424,13 @@ enum ack_kind {
 };
 
 /* ... and how they must have it. */
-enum ack_stage { ACK_DURABLE = 0, ACK_RECEIVED, ACK_APPLIED, ACK_STAGES };
+enum ack_stage {
+    ACK_DURABLE = 0,
+    ACK_RECEIVED,
+    ACK_APPLIED,
+    ACK_WRITTEN, /* as durable to protocols: the driver tells them so at the write (early.h) */
+    ACK_STAGES,
+};
 #define ACK_BIT(what) (1u << (what))
 
 /* What a strategy guarantees: it picks the checkers and fills KEYSPACE EXPLAIN. */

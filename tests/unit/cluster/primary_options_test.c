@@ -200,6 +200,15 @@ static void test_what_contradicts_itself_is_refused(void **state)
           "ERR ACK ANY 1 ON durable contradicts APPENDFSYNC everysec, which would hold each write "
           "for up to a second: say ON received, or always" UNCHANGED },
         { "ACK \"LOCAL ON received\" APPENDFSYNC everysec", 1, 0, NULL },
+        { "ACK \"LOCAL ON received\"", 3, 0,
+          "ERR ACK LOCAL ON received where nobody else may have the write: a restart of the "
+          "primary would lose it without a name; say APPENDFSYNC everysec, or ON "
+          "durable" UNCHANGED },
+        { "ACK \"ANY 1 ON received\" FALLBACK async APPENDFSYNC everysec", 3, 0, NULL },
+        { "ACK \"ANY 1 ON received\" FALLBACK async", 3, 0,
+          "ERR ACK ANY 1 ON received where nobody else may have the write: a restart of the "
+          "primary would lose it without a name; say APPENDFSYNC everysec, or ON "
+          "durable" UNCHANGED },
         { "LAGGING REJECT", 3, 0,
           "ERR LAGGING says what happens beyond MAXLAG, and there is none" UNCHANGED },
         { "LAGGING REJECT MAXLAG 1s", 3, 0, NULL },

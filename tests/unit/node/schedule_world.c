@@ -69,6 +69,12 @@ bool replica_awaits_only(const struct replica *r)
     return ((const struct played *)(const void *)r)->aside;
 }
 
+bool replica_is_lazy(const struct replica *r)
+{
+    (void)r;
+    return false;
+}
+
 void replica_durable_aside(struct replica *r, uint64_t position)
 {
     struct played *replica = (struct played *)(void *)r;

@@ -82,18 +82,27 @@ bool lease_counts(const struct node *node)
     return w.counts && w.held;
 }
 
-bool early_begins(struct partition *p)
+enum early early_of(enum ack_stage stage)
 {
-    (void)p;
-    w.notes++;
-    return w.room;
+    return stage == ACK_RECEIVED  ? EARLY_RECEIVED
+           : stage == ACK_WRITTEN ? EARLY_WRITTEN
+                                  : EARLY_NOT;
 }
 
-void early_ends(struct partition *p)
+bool early_begins(struct partition *p, enum early kind)
+{
+    assert_true(kind == early_of((enum ack_stage)w.s.stage));
+    assert_false(kind == EARLY_WRITTEN && p->lazy); /* E1: the note is ahead */
+    w.notes += kind != EARLY_NOT;
+    return kind == EARLY_NOT || w.room;
+}
+
+void early_ends(struct partition *p, enum early kind)
 {
     (void)p;
+    assert_true(kind == early_of((enum ack_stage)w.s.stage));
     assert_true(strlen(w.told) > 0); /* E3: behind the view */
-    w.ends++;
+    w.ends += kind == EARLY_NOT;
 }
 
 void early_turn(struct partition *p)
@@ -258,6 +267,26 @@ static void test_a_note_ahead_of_a_view_that_acknowledges_early_E1(void **state)
     assert_int_equal(w.notes, 2);
 }
 
+static void test_a_view_of_what_is_written_makes_it_lazy_until_the_next_E1(void **state)
+{
+    (void)state;
+    assert_false(w.partition.lazy);
+    w.s.stage = ACK_WRITTEN;
+    put();
+    w.room = false;
+    assert_told("");
+    assert_false(w.partition.lazy);
+    w.room = true;
+    assert_told("V1:255 L+ ");
+    assert_true(w.partition.lazy);
+    w.s.stage = ACK_RECEIVED;
+    w.s.term++;
+    put();
+    assert_told("V2:255 ");
+    assert_false(w.partition.lazy);
+    assert_int_equal(w.ends, 0);
+}
+
 static void test_a_full_disk_ends_the_lease_of_the_view_before_E1(void **state)
 {
     (void)state;
@@ -291,6 +320,7 @@ int main(void)
         VIEWS_TEST(test_who_has_not_started_is_told_when_it_has),
         VIEWS_TEST(test_a_lease_that_is_over_is_told_ahead_of_a_message),
         VIEWS_TEST(test_a_note_ahead_of_a_view_that_acknowledges_early_E1),
+        VIEWS_TEST(test_a_view_of_what_is_written_makes_it_lazy_until_the_next_E1),
         VIEWS_TEST(test_a_full_disk_ends_the_lease_of_the_view_before_E1),
         VIEWS_TEST(test_all_that_have_views_are_woken_W3),
     };
