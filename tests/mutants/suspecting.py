@@ -3,6 +3,19 @@ what to put in its place), as in driver.py; paths from src/cluster.
 """
 
 SUSPECTING = [
+    ("lag: what is on its way is lacked", "unit/cluster/lag", "lag.c",
+     "while (there < marks->n && marks->mark[there].at <= seen) {",
+     "while (there < marks->n) {"),
+    ("lag: counted from the last entry that it has", "unit/cluster/lag", "lag.c",
+     "lag.age = seen - marks->mark[within(marks, match)].at;",
+     "lag.age = seen - marks->mark[within(marks, match) - 1].at;"),
+    ("lag: bytes by whole marks", "unit/cluster/lag", "lag.c",
+     "return a->bytes + (uint64_t)(part * (double)(b->bytes - a->bytes));",
+     "return a->bytes + 0 * (uint64_t)part;"),
+    ("lag: a full table forgets the oldest", "unit/cluster/lag", "lag.c",
+     "if (i == 1 || apart < least) {", "if (i == 1) {"),
+    ("lag: where the next one begins is forgotten", "unit/cluster/lag", "lag.c",
+     "drop(marks, 0, n - 1);", "drop(marks, 0, n);"),
     ("phi: what has left the window counts", "unit/cluster/phi", "phi.c",
      "w->sum -= out; w->squares -= out * out;", "(void)out;"),
     ("phi: machines never pause", "unit/cluster/phi", "phi.c",
