@@ -286,7 +286,8 @@ bool primary_options_are_sound(const struct primary_options *o)
 
 bool primary_options_are_late(const struct primary_options *o)
 {
-    return o->ack.stage == ACK_APPLIED || o->sync == PRIMARY_EVERYSEC;
+    /* MAXLAG level 4 reads, and no more. */
+    return o->ack.stage == ACK_APPLIED || o->sync == PRIMARY_EVERYSEC || o->maxlag > 0;
 }
 
 /* --- Writing ---------------------------------------------------------------------------------- */

@@ -229,7 +229,7 @@ static bool keeps_up(const struct node *node, const struct outlook *o, node_inde
 }
 
 /* How long a member has not kept up; 0: it does, or this node does not lead. */
-static qr_time lag_of(const struct node *node, node_index member, qr_time now)
+static qr_time behind_for(const struct node *node, node_index member, qr_time now)
 {
     const struct health *h = &node->health;
     return h->leader == replica_me(node->zero->replica) ? now - h->watch[member].caught_at : 0;
@@ -239,10 +239,14 @@ static qr_time lag_of(const struct node *node, node_index member, qr_time now)
 static void watch_lag(struct node *node, node_index i, bool joins, qr_time now)
 {
     qr_time most = (qr_time)node->config.lag_alarm_ms * QR_MILLISECOND;
-    qr_time lag = lag_of(node, i, now);
-    if (most == 0 || joins || lag < LOOK_INTERVAL * 2) {
+    qr_time lag = behind_for(node, i, now);
+    const struct lagging_worst *elsewhere = &node->lagging.worst[i]; /* other partitions */
+    bool well = most == 0 || joins || lag < LOOK_INTERVAL * 2;
+    if (well && elsewhere->raise) {
+        alarm_raise_about(node, ALARM_LAG, id_of(node, i), "%s", elsewhere->text);
+    } else if (well && !elsewhere->keeps) {
         alarm_clear_about(node, ALARM_LAG, id_of(node, i));
-    } else if (lag >= most) {
+    } else if (!well && lag >= most) {
         alarm_raise_about(node, ALARM_LAG, id_of(node, i), "it %s for %lld s",
                           peers_connected(node->peers, i) ? "has not kept up with the log"
                                                           : "has not been connected to the leader",

@@ -9,6 +9,7 @@
 #include "node/clients.h"
 #include "node/control.h"
 #include "node/keepers.h"
+#include "node/lagging.h"
 #include "node/members.h"
 #include "node/logline.h"
 #include "node/peers.h"
@@ -95,6 +96,7 @@ static void keep_house(struct node *node, qr_time now)
     wake_at(node, health_turn(node, now));
     transfers_turn(node, now);
     keepers_turn(node, now);
+    lagging_look(node, now);
     partition_house(node->zero, now);
 }
 

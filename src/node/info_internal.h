@@ -13,11 +13,6 @@ void info_raft(struct node *node, struct reply *out);
 void info_detector(struct node *node, struct reply *out);
 void info_quorate(struct node *node, struct reply *out);
 /* info_snapshot.c */
-enum replica_state { REPLICA_AWAY, REPLICA_BOOTSTRAP, REPLICA_CATCHUP, REPLICA_ONLINE };
-enum replica_state info_replica_state(const struct node *node, const struct outlook *outlook,
-                                      node_index i);
-void info_replica_line(const struct node *node, const struct outlook *outlook, node_index i,
-                       uint32_t id, struct reply *out);
 void info_sync_lines(const struct node *node, struct reply *out);
 void info_snapshot_lines(const struct node *node, struct reply *out);
 

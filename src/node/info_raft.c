@@ -1,8 +1,6 @@
-/* INFO's sections about replication: as Redis shows it to clients and tools that know leaders and
- * followers only, then as it is. Offsets are slots of the log. */
+/* INFO's sections Raft and Quorate: replication as it is, and what the node does. */
 #include "node/info_internal.h"
 
-#include "node/facts.h"
 #include "node/keeper.h"
 #include "node/peers.h"
 #include "node/quarantine.h"
@@ -11,90 +9,12 @@
 
 typedef unsigned long long ull; /* what printf calls 64 bits */
 
-/* --- Replication ---------------------------------------------------------------------------- */
+/* --- Raft ----------------------------------------------------------------------------------- */
 
 static qr_time silence(const struct node *node, const struct member_outlook *member)
 {
     return member->heard == 0 ? 0 : io_now(node->io) - member->heard;
 }
-
-static const char *slave_state(const struct node *node, const struct outlook *outlook, node_index i)
-{
-    if (outlook->member[i].needs_snapshot) {
-        return "wait_bgsave";
-    }
-    return info_replica_state(node, outlook, i) == REPLICA_BOOTSTRAP ? "send_bulk" : "online";
-}
-
-static void followers(const struct node *node, const struct outlook *outlook, struct reply *out)
-{
-    uint32_t connected = 0;
-    for (uint32_t i = 0; i < MEMBERS_MAX; i++) {
-        connected += local_is_follower(node, i);
-    }
-    info_line(out, "connected_slaves:%u", connected);
-    uint32_t number = 0;
-    for (uint32_t i = 0; i < MEMBERS_MAX; i++) {
-        const struct member_outlook *member = &outlook->member[i];
-        if (local_is_follower(node, i)) {
-            const struct roster_node *m = local_member(node, i);
-            info_line(out, "slave%u:ip=%s,port=%u,state=%s,offset=%llu,lag=%lld", number++,
-                      m->address, m->client_port, slave_state(node, outlook, (node_index)i),
-                      (ull)member->match, (long long)(silence(node, member) / QR_SECOND));
-        }
-    }
-    for (uint32_t i = 0; i < MEMBERS_MAX; i++) {
-        if (i != identity_me(&node->identity) && node->known[i].id != 0) {
-            info_replica_line(node, outlook, (node_index)i, local_member(node, i)->id, out);
-        }
-    }
-}
-
-static void leader(const struct node *node, const struct outlook *outlook, struct reply *out)
-{
-    bool known = outlook->leader != NODE_NONE;
-    const struct roster_node *m = known ? local_member(node, outlook->leader) : NULL;
-    ull applied = node->zero->replica != NULL ? replica_applied(node->zero->replica) : 0;
-    info_line(out, "master_host:%s", known ? m->address : "");
-    info_line(out, "master_port:%u", known ? m->client_port : 0);
-    info_line(out, "master_link_status:%s", known ? "up" : "down");
-    info_line(out, "master_last_io_seconds_ago:%d", known ? 0 : -1);
-    info_sync_lines(node, out);
-    info_line(out, "slave_read_repl_offset:%llu", (ull)outlook->last);
-    info_line(out, "slave_repl_offset:%llu", applied);
-    info_line(out, "slave_priority:100");
-    info_line(out, "slave_read_only:1");
-    info_line(out, "replica_announced:1");
-    info_line(out, "connected_slaves:0");
-}
-
-void info_replication(struct node *node, struct reply *out)
-{
-    struct outlook outlook;
-    (void)local_outlook(node, &outlook);
-    if (outlook.role == ROLE_LEADER || local_is_master(node->info.asks)) {
-        info_line(out, "role:master");
-        followers(node, &outlook, out);
-    } else {
-        info_line(out, "role:slave");
-        leader(node, &outlook, out);
-    }
-    char history[41]; /* the one that an offset belongs to is the cluster's; it never forks */
-    facts_history(node, history);
-    info_line(out, "master_failover_state:%s",
-              outlook.transfer_to != NODE_NONE ? "waiting-for-sync" : "no-failover");
-    info_line(out, "master_replid:%s", history);
-    info_line(out, "master_replid2:%040d", 0);
-    info_line(out, "master_repl_offset:%llu", (ull)outlook.commit);
-    info_line(out, "second_repl_offset:-1");
-    info_line(out, "repl_backlog_active:1");
-    info_line(out, "repl_backlog_size:%llu", (ull)node->config.log_max_bytes);
-    info_line(out, "repl_backlog_first_byte_offset:%llu", (ull)outlook.first);
-    info_line(out, "repl_backlog_histlen:%llu",
-              outlook.first > outlook.last ? 0ull : (ull)(outlook.last - outlook.first + 1));
-}
-
-/* --- Raft ----------------------------------------------------------------------------------- */
 
 static const char *role_name(enum role role)
 {

@@ -1,4 +1,4 @@
-/* INFO about snapshots: which member is how far, and what this node gives and gets. */
+/* INFO about snapshots: what this node gives and gets. */
 #include "node/info_internal.h"
 
 #include "node/keeper.h"
@@ -8,46 +8,9 @@
 
 typedef unsigned long long ull; /* what printf calls 64 bits */
 
-#define ONLINE_LAG 1000u /* entries; a member that lacks more is catching up */
-
 static unsigned percent(uint64_t part, uint64_t whole)
 {
     return whole == 0 ? 0 : (unsigned)((double)part * 100 / (double)whole);
-}
-
-enum replica_state info_replica_state(const struct node *node, const struct outlook *outlook,
-                                      node_index i)
-{
-    const struct member_outlook *member = &outlook->member[i];
-    if (!local_is_follower(node, i)) {
-        return REPLICA_AWAY;
-    }
-    if (member->needs_snapshot || source_progress_of(node->zero->source, i).active) {
-        return REPLICA_BOOTSTRAP;
-    }
-    uint64_t lag = outlook->last > member->match ? outlook->last - member->match : 0;
-    return lag > ONLINE_LAG ? REPLICA_CATCHUP : REPLICA_ONLINE;
-}
-
-/* As leader, each member. What it lacks means nothing while it is being brought up. */
-void info_replica_line(const struct node *node, const struct outlook *outlook, node_index i,
-                       uint32_t id, struct reply *out)
-{
-    static const char *const names[] = { [REPLICA_AWAY] = "away",
-                                         [REPLICA_BOOTSTRAP] = "bootstrap",
-                                         [REPLICA_CATCHUP] = "catchup",
-                                         [REPLICA_ONLINE] = "online" };
-    enum replica_state state = info_replica_state(node, outlook, i);
-    const struct member_outlook *member = &outlook->member[i];
-    struct source_progress p = source_progress_of(node->zero->source, i);
-    uint64_t lag = outlook->last > member->match ? outlook->last - member->match : 0;
-    bool tells_lag = state == REPLICA_CATCHUP || state == REPLICA_ONLINE;
-    info_line(out,
-              "replica%u:id=%u,state=%s,lag_ops=%lld,bootstrap_pct=%u,snapshot_sent=%llu,"
-              "snapshot_bytes=%llu,snapshot_bytes_per_second=%llu",
-              i, id, names[state], tells_lag ? (long long)lag : -1LL,
-              state != REPLICA_BOOTSTRAP ? 100u : percent(p.sent, p.total), (ull)p.sent,
-              (ull)p.total, (ull)p.bytes_per_second);
 }
 
 /* As Redis tells a replica's full synchronisation. */

@@ -362,14 +362,12 @@ static bool is_of_primary_alone(struct span name)
 /* What can be said, and what nothing carries out yet. */
 static bool is_built(const struct primary_options *o, struct text *why)
 {
-    const char *later = NULL;
-    later = o->maxlag > 0 ? "MAXLAG is not built yet" : later;
-    if (later != NULL) {
-        text_put(why, "ERR ");
-        text_put(why, later);
-        text_put(why, ", nothing was changed");
+    bool built = o->maxlag == 0 || o->lagging != PRIMARY_REJECT;
+    if (!built) {
+        text_put(why, "ERR LAGGING REJECT is not built yet: say STALL or DROP beside MAXLAG, "
+                      "nothing was changed");
     }
-    return later == NULL;
+    return built;
 }
 
 /* What is said twice or has no value is refused behind it. */

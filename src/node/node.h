@@ -20,6 +20,7 @@
 #include "node/join.h"
 #include "node/journals.h"
 #include "node/keepers.h"
+#include "node/lagging.h"
 #include "node/partitions.h"
 #include "node/queues.h"
 #include "node/repeats.h"
@@ -94,6 +95,7 @@ struct node {
     uint32_t quotas; /* grows with every change that may be one of a quota */
     struct partitions partitions;
     struct news news;                /* of those */
+    struct lagging_list lagging;
     struct standing_news *standings; /* of replicas whose leader group 0 names */
     struct workbench bench;
     struct holding holding;

@@ -4,6 +4,7 @@
 #include "engine/engine.h"
 #include "node/births.h"
 #include "node/keeper.h"
+#include "node/lagging.h"
 #include "node/quarantine.h"
 #include "node/regain.h"
 #include "node/repair.h"
@@ -30,6 +31,7 @@ struct partition *partition_new(struct node *node, uint32_t group)
 void partition_close_replica(struct partition *p)
 {
     regain_free(p);
+    lagging_forget(p);
     if (p->replica != NULL) {
         replica_free(p->replica);
         p->replica = NULL;

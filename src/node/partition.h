@@ -84,6 +84,7 @@ struct partition {
     struct fetch *fetch;         /* both NULL most of the time: transfers.h */
     struct told_partition *told; /* NULL: that it does not lead, or nothing */
     struct partition *news_next, *news_previous;
+    struct lagging *lagging;        /* NULL: no follower of it lacks anything (lagging.h) */
     struct told_standing *standing; /* standing.h; NULL: none of it is to be told */
     uint64_t reached;  /* while it leads: the epoch whose wish its members are (follow.h: F6) */
     uint64_t early_until; /* when the log is durable up to there the note becomes early_next; 0:

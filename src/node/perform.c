@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "node/damage.h"
 #include "node/frame.h"
+#include "node/lagging.h"
 #include "node/peers.h"
 #include "node/regain.h"
 #include "node/rollback.h"
@@ -112,6 +113,9 @@ static void send_message(struct replica *r, node_index to, const struct message 
 {
     struct span records = { 0 };
     qr_slot hi = m->lo;
+    if (m->hi > m->lo && lagging_is_dropped(r->partition, to)) {
+        return; /* as if lost: without its entries it would be refused, and come again */
+    }
     bool wanted = m->hi > m->lo && !is_behind_gap(r, to, m->lo);
     if (wanted && is_paced(r, m->lo) && feed_must_wait(r->feed, to, r->node->clock)) {
         feed_keep(r->feed, to, m, body);

@@ -3,6 +3,7 @@
 #include "node/replica.h"
 
 #include "base/alloc.h"
+#include "node/lagging.h"
 #include "node/orders.h"
 #include "node/replica_internal.h"
 #include "node/router.h"
@@ -54,13 +55,6 @@ void replica_step(struct replica *r, struct event *event)
         partition_wake(r->partition);
         step_on(r, event);
     }
-}
-
-void replica_prefetch_step(const struct replica *r, node_index from)
-{
-    r->protocol->prefetch(r->self, from);
-    log_prefetch(r->node->log, r->group);
-    qr_prefetch(r->partition->engine, CACHE_LINE_BYTES);
 }
 
 /* --- Events --------------------------------------------------------------------------------- */
@@ -206,7 +200,7 @@ bool replica_has_room(const struct replica *r, size_t n)
     /* The others may commit without this disk; its memory must not pay for that. */
     uint64_t backlog = log_backlog(r->node->log);
     bool keeps_up = backlog == 0 || backlog + r->batch_n + n <= LOG_BACKLOG_BYTES_MAX;
-    bool may = r->batch_count < r->outlook.room && (!r->logical || execute_may(r));
+    bool may = !r->stalled && r->batch_count < r->outlook.room && (!r->logical || execute_may(r));
     return fits && light && keeps_up && may &&
            (r->batch_n == 0 || r->batch_n + record_bytes(n) <= LOG_BATCH_BYTES_MAX);
 }
@@ -480,11 +474,14 @@ void replica_turn(struct replica *r)
     if (r->queued) {
         begin_queues(r);
     }
+    qr_slot before = r->outlook.last;
+    uint64_t position = log_position(r->node->log);
     if (r->batch_count > 0) {
         submit_batch(r);
     }
     replica_look(r);
     replica_tell_executed(r);
+    lagging_turn(r->partition, before, log_position(r->node->log) - position);
     if (r->queued) {
         serve_queues(r);
     }

@@ -58,6 +58,7 @@ struct replica {
     bool logical : 1;    /* `execute` is there */
     bool queued : 1;     /* something may stand in a queue, or the term is a new one */
     bool trails : 1;     /* written_at says something */
+    bool stalled : 1;    /* no writes: a follower is behind by more than MAXLAG (lagging.h) */
     bool viewed;         /* group 0 names its leader (views.h) */
 
     qr_slot applied, apply_to; /* applied <= apply_to: what the protocol has allowed */

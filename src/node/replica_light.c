@@ -26,6 +26,13 @@ bool replica_has_queued(const struct replica *r)
     return reads || r->loading.count > 0 || r->blobs.dropped_count > 0 || r->orders.count > 0;
 }
 
+void replica_prefetch_step(const struct replica *r, node_index from)
+{
+    r->protocol->prefetch(r->self, from);
+    log_prefetch(r->node->log, r->group);
+    qr_prefetch(r->partition->engine, CACHE_LINE_BYTES);
+}
+
 static bool has_work(const struct replica *r)
 {
     bool sends = r->attaches || (r->feed != NULL && r->feed->waiting != 0);

@@ -6,6 +6,7 @@
 #include "cluster/id_bounds.h"
 #include "command/op.h"
 #include "node/gather.h"
+#include "node/lagging.h"
 #include "node/leaders.h"
 #include "node/orders.h"
 #include "node/peers.h"
@@ -133,6 +134,12 @@ static bool carry_out(struct router *router, struct pending *p)
         if (refused_for_zones(p)) {
             reply_error(stream_reply(p), "THROTTLED too many writes wait until each zone has them, "
                                          "the command was not applied");
+            stream_refused(p);
+            return true;
+        }
+        if (lagging_refuses(p->partition, p->arrived)) {
+            reply_error(stream_reply(p), "THROTTLED a replica is behind by more than MAXLAG and "
+                                         "writes wait for it, the command was not applied");
             stream_refused(p);
             return true;
         }

@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/linked.h"
 #include "node/council.h"
+#include "node/lagging.h"
 #include "node/node.h"
 #include "node/peers.h"
 #include "node/replica.h"
@@ -84,7 +85,9 @@ static void look_who_has_caught_up(struct told_standing *t, const struct outlook
         t->caught = node_bit(replica_me(p->replica));
         for (node_index i = 0; i < o->members; i++) {
             const struct member_outlook *m = &o->member[i];
-            bool has = !m->forgetful && !m->needs_snapshot && m->heard != 0 && m->match >= all;
+            bool dropped = lagging_is_dropped(p, i);
+            bool has =
+                !dropped && !m->forgetful && !m->needs_snapshot && m->heard != 0 && m->match >= all;
             t->caught = (uint16_t)(t->caught | (has ? node_bit(i) : 0));
         }
         t->looked = now;

@@ -444,7 +444,7 @@ DRIVER = [
     ("health: the highest priority leads, fit or not", "unit/node/health", "health.c",
      "fit << 48 | priority << 40 |", "fit << 40 | priority << 48 |"),
     ("health: whoever joins lags", "unit/node/health", "health.c",
-     "if (most == 0 || joins ||", "if (most == 0 ||"),
+     "bool well = most == 0 || joins ||", "(void)joins; bool well = most == 0 ||"),
     ("health: a lag that outlives its leader", "unit/node/health", "health.c",
      "alarm_clear_all(node, ALARM_LAG);", ""),
     ("blobs: what was given up stays", "unit/node/loading", "blobs.c",

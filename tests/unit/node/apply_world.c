@@ -14,6 +14,7 @@
 #include "base/limits.h"
 #include "cluster/map.h"
 #include "log/log.h"
+#include "node/lagging.h"
 #include "node/damage.h"
 #include "node/orders.h"
 #include "node/keeper.h"

@@ -15,6 +15,8 @@
 #include "node/alarm.h"
 #include "node/clients_internal.h"
 #include "node/keeper.h"
+#include "node/local_internal.h"
+#include "node/lagging.h"
 #include "node/peers.h"
 #include "node/quarantine.h"
 #include "node/replica.h"
@@ -80,6 +82,21 @@ void replica_outlook(const struct replica *r, struct outlook *out)
 {
     (void)r;
     *out = outlook;
+}
+
+/* Nothing is noted: all that it has not acknowledged is a minute old, and 100 bytes each. */
+struct follower_sight lagging_of(struct partition *p, node_index member)
+{
+    const struct member_outlook *m = &outlook.member[member];
+    uint64_t ops = outlook.last > m->match ? outlook.last - m->match : 0;
+    (void)p;
+    return (struct follower_sight){
+        .state = local_is_follower(&node, member) ? FOLLOWER_ONLINE : FOLLOWER_AWAY,
+        .known = m->heard != 0,
+        .match = m->match,
+        .lag = { ops, ops * 100, ops > 0 ? 60 * QR_SECOND : 0 },
+        .silence = m->heard != 0 ? 100 * QR_SECOND - m->heard : -1,
+    };
 }
 
 qr_slot replica_applied(const struct replica *r)

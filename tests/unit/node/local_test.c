@@ -412,9 +412,11 @@ static void test_info(void **state)
     assert_null(strstr(run("info"), "# Commandstats"));
     CHECK_HAS("info replication", "# Replication\r\nrole:master\r\nconnected_slaves:1\r\n"
                                   "slave0:ip=127.0.0.1,port=7002,state=online,offset=40,lag=1\r\n"
-                                  "replica1:id=2,state=online,lag_ops=3,bootstrap_pct=100,"
+                                  "replica1:id=2,state=online,lag_ops=3,lag_bytes=300,lag_ms=60000,"
+                                  "last_ack_ms=1000,bootstrap_pct=100,"
                                   "snapshot_sent=0,snapshot_bytes=0,snapshot_bytes_per_second=0\r\n"
-                                  "replica2:id=3,state=away,lag_ops=-1,bootstrap_pct=100,"
+                                  "replica2:id=3,state=away,lag_ops=-1,lag_bytes=-1,lag_ms=-1,"
+                                  "last_ack_ms=-1,bootstrap_pct=100,"
                                   "snapshot_sent=0,snapshot_bytes=0,snapshot_bytes_per_second=0\r\n"
                                   "master_failover_state:no-failover\r\n");
     CHECK("info cluster nope CLUSTER", "$30\r\n# Cluster\r\ncluster_enabled:0\r\n\r\n");

@@ -88,6 +88,26 @@ static void what_goes_to_another_node_is_not_counted(void **state)
     assert_int_equal(quotas_played.spent, 0);
 }
 
+/* lagging.h B3: it waits for a second, and then it surely was not carried out. */
+static void a_write_waits_for_a_follower_for_a_while(void **state)
+{
+    (void)state;
+    world->replica.room = 0;
+    world->behind = true;
+    command("set", "a");
+    turn_later(900 * QR_MILLISECOND);
+    assert_heard("");
+    turn_later(200 * QR_MILLISECOND);
+    assert_heard("-THROTTLED a replica is behind by more than MAXLAG and writes wait for it, the "
+                 "command was not applied\r\n");
+    assert_string_equal(proposed(), "");
+    command("set", "b");
+    world->behind = false;
+    world->replica.room = 5;
+    turn_later(2 * QR_SECOND);
+    assert_string_equal(proposed(), "b ");
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, begin, teardown)
 
 int main(void)
@@ -95,6 +115,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(what_is_carried_out_is_counted_once),
         CASE(what_is_refused_is_told_with_its_bytes_and_not_carried_out),
+        CASE(a_write_waits_for_a_follower_for_a_while),
         CASE(what_goes_to_another_node_is_not_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

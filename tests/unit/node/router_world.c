@@ -11,6 +11,7 @@
 
 #include "base/limits.h"
 #include "cluster/freshness.h"
+#include "node/lagging.h"
 #include "node/orders.h"
 #include "node/peers.h"
 #include "node/replica.h"
@@ -59,6 +60,11 @@ node_index replica_me(const struct replica *r)
 bool zones_await_reply(const struct pending *p)
 {
     return p->wants.each_zone && p->stream != NULL;
+}
+
+bool lagging_refuses(const struct partition *p, qr_time since)
+{
+    return world->behind && p->node->clock - since >= STALL_PATIENCE;
 }
 
 bool replica_has_room(const struct replica *r, size_t n)

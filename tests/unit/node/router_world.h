@@ -67,6 +67,7 @@ struct world {
     struct reply out;
     struct rope_bin bin;
     qr_time now;
+    bool behind; /* a follower is, by more than MAXLAG */
 };
 
 extern struct world *world; /* the one of the running test */

@@ -36,6 +36,14 @@ static uint32_t hand_overs;
 
 /* --- The rest of the node -------------------------------------------------------------------- */
 
+static uint16_t dropped; /* of all partitions */
+
+bool lagging_is_dropped(const struct partition *p, node_index member)
+{
+    (void)p;
+    return (dropped & node_bit(member)) != 0;
+}
+
 const struct outlook *replica_seen(const struct replica *r)
 {
     return &r->o;
@@ -331,6 +339,18 @@ static void who_cannot_be_counted_on_has_not_caught_up_T2(void **state)
     assert_int_equal(changed()->caught, 0x2);
 }
 
+static void whom_MAXLAG_dropped_has_not_caught_up(void **state)
+{
+    (void)state;
+    settle();
+    leads();
+    dropped = node_bit(2);
+    assert_int_equal(changed()->caught, 0xb);
+    dropped = 0;
+    node->clock += CAUGHT_TIME;
+    assert_int_equal(changed()->caught, 0xf);
+}
+
 static void a_new_primary_counts_anew(void **state)
 {
     (void)state;
@@ -499,6 +519,7 @@ int main(void)
         CASE(of_a_group_that_elects_its_leader_nothing_is_told),
         CASE(who_has_what_its_primary_had_a_moment_ago_has_caught_up_T2),
         CASE(who_cannot_be_counted_on_has_not_caught_up_T2),
+        CASE(whom_MAXLAG_dropped_has_not_caught_up),
         CASE(a_new_primary_counts_anew),
         CASE(another_leader_or_term_or_connection_is_told_all_anew_T3),
         CASE(what_cannot_be_told_waits),
