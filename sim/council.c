@@ -146,6 +146,16 @@ static void step_view(struct world *w, struct sim_node *n)
     node_step(w, n, &e);
 }
 
+static void step_zones(struct world *w, struct sim_node *n)
+{
+    struct event e = { .kind = EVENT_ADMIN, .admin = { .order = ADMIN_ZONES } };
+    e.admin.argument = w->options.zones;
+    if (w->options.zones == 1) {
+        e.admin.argument = 0x111111111111111u & ~((uint64_t)15 << (4 * n->index));
+    }
+    node_step(w, n, &e);
+}
+
 /* That it starts forgetful is noted before the protocol can acknowledge anything. */
 void council_tell(struct world *w, struct sim_node *n, uint32_t number)
 {
@@ -269,7 +279,10 @@ void council_start(struct world *w, struct sim_node *n)
     n->desk.needs = UINT32_MAX;
     n->desk.forgot = 0;
     leases_born(w, n);
-    if (n->desk.known != 0) {
+    if (w->options.zones != 0) {
+        step_zones(w, n);
+    }
+    if (n->incarnation == incarnation && n->desk.known != 0) {
         step_view(w, n);
     }
     if (n->incarnation == incarnation && council_acts(w)) {

@@ -6,26 +6,35 @@
 
 #define OPTIONS_SALT 7101
 #define PLAN_SALT 7102
+#define ZONES_SALT 7103
 
 enum mode { MODE_ANY_OF_THEM = 0, MODE_ASYNC, MODE_ANY, MODE_ALL, MODE_SET, MODES };
 #define RECEIVED 16u
+#define FED 32u
 
 static const char *const names[MODES] = { "", ":async", ":any", ":all", ":set" };
+
+/* Whether the name ends so; then without it. */
+static bool cut(struct span *name, const char *suffix)
+{
+    size_t n = strlen(suffix);
+    bool ends = name->n > n && memcmp(name->p + name->n - n, suffix, n) == 0;
+    name->n -= ends ? n : 0;
+    return ends;
+}
 
 unsigned council_mode(const char *strategy)
 {
     if (strncmp(strategy, "primary", 7) != 0) {
         return 0;
     }
-    size_t length = strlen(strategy);
-    static const char suffix[] = "-received";
-    size_t cut = sizeof suffix - 1;
-    bool received = length > cut && strcmp(strategy + length - cut, suffix) == 0;
-    size_t n = length - 7 - (received ? cut : 0);
+    struct span name = span_of(strategy + 7, strlen(strategy + 7));
+    unsigned more = cut(&name, "-fed") ? FED : 0;
+    more |= cut(&name, "-received") ? RECEIVED : 0;
     for (unsigned i = 0; i < MODES; i++) {
-        if (strlen(names[i]) == n && memcmp(strategy + 7, names[i], n) == 0 &&
-            (i != 0 || !received)) {
-            return 1 + i + (received ? RECEIVED : 0);
+        if (strlen(names[i]) == name.n && memcmp(name.p, names[i], name.n) == 0 &&
+            (i != 0 || more == 0)) {
+            return 1 + i + more;
         }
     }
     return 0;
@@ -71,12 +80,27 @@ static void draw_rule(struct rng *r, enum mode mode, struct options *o)
     }
 }
 
+/* Some are in zones with one or two others; or of all but the primary one feeds the others. */
+static void draw_zones(uint64_t seed, struct options *o)
+{
+    struct rng r = rng_from(seed * 0x9e3779b97f4a7c15u + ZONES_SALT);
+    o->nodes = between(&r, 3, 7);
+    o->zones = 1;
+    if (rng_chance(&r, 1, 2)) {
+        return;
+    }
+    o->zones = 0;
+    for (node_index i = 0; i < o->nodes; i++) {
+        o->zones |= between(&r, 0, o->nodes / 2) << (4 * i);
+    }
+}
+
 void council_draw_options(uint64_t seed, unsigned mode, struct options *out)
 {
     struct rng r = rng_from(seed * 0x9e3779b97f4a7c15u + OPTIONS_SALT);
     enum mode kind = (enum mode)((mode - 1) % RECEIVED);
     uint64_t stage = rng_below(&r, 4);
-    out->received = mode - 1 >= RECEIVED || (kind == MODE_ANY_OF_THEM && stage == 0);
+    out->received = ((mode - 1) & RECEIVED) != 0 || (kind == MODE_ANY_OF_THEM && stage == 0);
     if (kind == MODE_ANY_OF_THEM) {
         kind = (enum mode)between(&r, MODE_ASYNC, MODE_SET);
     }
@@ -87,6 +111,9 @@ void council_draw_options(uint64_t seed, unsigned mode, struct options *out)
     out->quiet_after = out->lease_reads = 0;
     out->follower_reads = 0;
     out->duration = between(&r, 8000, 16000) * 1000; /* a failover takes a lease */
+    if (((mode - 1) & FED) != 0) {
+        draw_zones(seed, out);
+    }
     draw_rule(&r, kind, out);
 }
 

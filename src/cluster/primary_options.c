@@ -17,6 +17,9 @@ static const char *const syncs[] = { [PRIMARY_ALWAYS] = "always", [PRIMARY_EVERY
 static const char *const laggings[] = {
     [PRIMARY_REJECT] = "REJECT", [PRIMARY_STALL] = "STALL", [PRIMARY_DROP] = "DROP"
 };
+static const char *const feeds[] = {
+    [PRIMARY_FEEDS] = "primary", [PRIMARY_FEED_ZONE] = "zone", [PRIMARY_FEED_FOLLOWER] = "follower"
+};
 static const char *const fallbacks[] = { "fail", "async" };
 
 struct primary_options primary_options_default(void)
@@ -90,9 +93,9 @@ static bool take_maxlag(struct primary_options *out, struct span value)
     return true;
 }
 
-enum option { ACK = 0, FALLBACK, MAXLAG, LAGGING, LOG, APPENDFSYNC, OPTIONS };
-static const char *const names[OPTIONS] = { "ACK",     "FALLBACK", "MAXLAG",
-                                            "LAGGING", "LOG",      "APPENDFSYNC" };
+enum option { ACK = 0, FALLBACK, MAXLAG, LAGGING, LOG, APPENDFSYNC, FEED, OPTIONS };
+static const char *const names[OPTIONS] = { "ACK", "FALLBACK",    "MAXLAG", "LAGGING",
+                                            "LOG", "APPENDFSYNC", "FEED" };
 
 /* It gives OF a zone beside what its promise says, which has no word for that. */
 static bool read_ack(struct primary_options *out, struct span value, struct text *why)
@@ -134,6 +137,9 @@ static bool read_one(struct primary_options *out, uint32_t option, struct span v
     case LOG:
         return take_choice(&out->log, value, logs, ARRAY_COUNT(logs)) ||
                refuse(why, "ERR LOG is logical or statement, not ", value, "");
+    case FEED:
+        return take_choice(&out->feed, value, feeds, ARRAY_COUNT(feeds)) ||
+               refuse(why, "ERR FEED is primary, zone or follower, not ", value, "");
     default:
         return take_choice(&out->sync, value, syncs, ARRAY_COUNT(syncs)) ||
                refuse(why, "ERR APPENDFSYNC is always or everysec, not ", value, "");
@@ -160,7 +166,7 @@ bool primary_options_read(struct primary_options *options, const struct span *wo
         uint32_t option = choice_of(words[i], names, OPTIONS);
         if (option == OPTIONS) {
             return refuse(why, "ERR strategy primary has no option ", words[i],
-                          ": ACK, FALLBACK, MAXLAG, LAGGING, LOG and APPENDFSYNC");
+                          ": ACK, FALLBACK, MAXLAG, LAGGING, LOG, APPENDFSYNC and FEED");
         }
         if (i + 1 == count) {
             return refuse(why, "ERR option ", words[i], " has no value");
@@ -280,14 +286,15 @@ bool primary_options_are_sound(const struct primary_options *o)
     bool maxlag = o->maxlag_is_bytes ? o->maxlag > 0 && o->maxlag <= INT64_MAX : time;
     char why[256];
     struct text text = text_in(why, sizeof why);
-    return is_sound_ack(&o->ack) && lagging && maxlag &&
+    return is_sound_ack(&o->ack) && lagging && maxlag && o->feed <= PRIMARY_FEED_FOLLOWER &&
            primary_options_check(o, MEMBERS_MAX, MEMBERS_MAX, &text);
 }
 
 bool primary_options_are_late(const struct primary_options *o)
 {
     /* MAXLAG level 4 reads, and no more. */
-    return o->ack.stage == ACK_APPLIED || o->sync == PRIMARY_EVERYSEC || o->maxlag > 0;
+    return o->ack.stage == ACK_APPLIED || o->sync == PRIMARY_EVERYSEC || o->maxlag > 0 ||
+           o->feed != PRIMARY_FEEDS;
 }
 
 /* --- Writing ---------------------------------------------------------------------------------- */
@@ -322,6 +329,10 @@ void primary_options_put(struct text *out, const struct primary_options *o)
     text_put(out, logs[o->log]);
     text_put(out, " APPENDFSYNC ");
     text_put(out, syncs[o->sync]);
+    if (o->feed != PRIMARY_FEEDS) {
+        text_put(out, " FEED ");
+        text_put(out, feeds[o->feed]);
+    }
 }
 
 /* --- For succession --------------------------------------------------------------------------- */

@@ -9,10 +9,12 @@
  *   LOG logical|statement        rows with images before and after, or commands
  *   APPENDFSYNC always|everysec  when the log is synced: Redis's name and words for this choice,
  *                                but for `no`, which leaves it to the kernel
+ *   FEED primary|zone|follower   who sends entries and snapshots: the primary; or in each other
+ *                                zone one member, to the rest of its zone; or one to all others
  *
  * O1 What a keyspace does not say is the strictest: ACK ANY 1 ON durable, FALLBACK fail, LOG
- *    logical, APPENDFSYNC always; no MAXLAG. LAGGING without more is REJECT, which costs writers
- *    nothing.
+ *    logical, APPENDFSYNC always; no MAXLAG; FEED primary. LAGGING without more is
+ *    REJECT, which costs writers nothing.
  * O2 Nothing weakens ACK unless it is said beside it. FALLBACK async is refused where it stood
  *    there before and only ACK is changed; it has to be said again.
  * O3 What contradicts itself is refused, and nothing is changed: more copies than replicas, a zone
@@ -31,12 +33,14 @@
 
 enum primary_log { PRIMARY_LOGICAL = 0, PRIMARY_STATEMENT };
 enum primary_sync { PRIMARY_ALWAYS = 0, PRIMARY_EVERYSEC };
+enum primary_feed { PRIMARY_FEEDS = 0, PRIMARY_FEED_ZONE, PRIMARY_FEED_FOLLOWER };
 enum primary_lagging { PRIMARY_REJECT = 0, PRIMARY_STALL, PRIMARY_DROP };
 
 struct primary_options {
     struct ack ack;
     bool fallback_async;
     uint8_t log, sync, lagging;
+    uint8_t feed;         /* enum primary_feed */
     bool lagging_said;    /* beside MAXLAG */
     bool maxlag_is_bytes; /* else microseconds */
     uint64_t maxlag;      /* 0: none */

@@ -9,7 +9,8 @@
  *              3: ack_kind u8, ack_stage u8
  *              4: idmp_bytes u64, idmp_count u32, idmp_seconds u32
  *              5: ack_kind u8, ack_stage u8, copies u8, zone, flags u8 (bit 0 FALLBACK async,
- *                 1 LOG statement, 2 everysec, 3 LAGGING is said, 4 MAXLAG is bytes),
+ *                 1 LOG statement, 2 everysec, 3 LAGGING is said, 4 MAXLAG is bytes; from
+ *                 MAP_LEVEL_COPIES on: 5 FEED zone, 6 FEED follower),
  *                 lagging u8, maxlag u64: where the strategy is primary, and only there
  *   partition  keyspace u32, index u16, first_slot u16, last_slot u16, founders u16, moved u16,
  *              wish u16, held u16, prefers u8, epoch u64, settled u64
@@ -213,7 +214,9 @@ enum primary_flag {
     FLAG_EVERYSEC = 4,
     FLAG_LAGGING = 8,
     FLAG_BYTES = 16,
-    FLAGS = 31,
+    FLAG_FEED_ZONE = 32,
+    FLAG_FEED_FOLLOWER = 64,
+    FLAGS = 127,
 };
 
 static void put_primary(struct wire_writer *w, const struct primary_options *o)
@@ -222,7 +225,9 @@ static void put_primary(struct wire_writer *w, const struct primary_options *o)
                      (o->log == PRIMARY_STATEMENT ? FLAG_STATEMENT : 0u) |
                      (o->sync == PRIMARY_EVERYSEC ? FLAG_EVERYSEC : 0u) |
                      (o->lagging_said ? FLAG_LAGGING : 0u) |
-                     (o->maxlag_is_bytes ? FLAG_BYTES : 0u);
+                     (o->maxlag_is_bytes ? FLAG_BYTES : 0u) |
+                     (o->feed == PRIMARY_FEED_ZONE ? FLAG_FEED_ZONE : 0u) |
+                     (o->feed == PRIMARY_FEED_FOLLOWER ? FLAG_FEED_FOLLOWER : 0u);
     wire_put_u8(w, (uint8_t)o->ack.kind);
     wire_put_u8(w, (uint8_t)o->ack.stage);
     wire_put_u8(w, o->ack.n);
@@ -296,9 +301,13 @@ static void get_primary(struct wire_reader *r, struct primary_options *o)
     o->sync = (flags & FLAG_EVERYSEC) != 0 ? PRIMARY_EVERYSEC : PRIMARY_ALWAYS;
     o->lagging_said = (flags & FLAG_LAGGING) != 0;
     o->maxlag_is_bytes = (flags & FLAG_BYTES) != 0;
+    o->feed = (flags & FLAG_FEED_ZONE) != 0       ? PRIMARY_FEED_ZONE
+              : (flags & FLAG_FEED_FOLLOWER) != 0 ? PRIMARY_FEED_FOLLOWER
+                                                  : PRIMARY_FEEDS;
+    bool twice = (flags & FLAG_FEED_ZONE) != 0 && (flags & FLAG_FEED_FOLLOWER) != 0;
     o->lagging = wire_get_u8(r);
     o->maxlag = wire_get_u64(r);
-    r->bad = r->bad || (flags & ~FLAGS) != 0 || memchr(o->ack.zone, 0, length) != NULL ||
+    r->bad = r->bad || (flags & ~FLAGS) != 0 || twice || memchr(o->ack.zone, 0, length) != NULL ||
              !primary_options_are_sound(o);
 }
 
@@ -357,8 +366,8 @@ static bool is_sound_keyspace(const struct map_keyspace *k, size_t name_length, 
 {
     bool strategy = primary ? k->id != 0 && k->strategy == STRATEGY_PRIMARY && !has_ack(k)
                             : k->strategy == STRATEGY_RAFT;
-    bool known = strategy && k->partitioning == PARTITIONING_HASH &&
-                 k->state >= KEYSPACE_IN_USE && k->state <= KEYSPACE_DROPPING;
+    bool known = strategy && k->partitioning == PARTITIONING_HASH && k->state >= KEYSPACE_IN_USE &&
+                 k->state <= KEYSPACE_DROPPING;
     bool placed = k->id == 0 ? k->first_group == 0 && k->partitions == 1
                              : k->id >= KEYSPACE_FIRST_ID && k->first_group >= GROUP_FIRST;
     return known && placed && k->id <= KEYSPACE_ID_MAX && k->replicas > 0 &&

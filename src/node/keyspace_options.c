@@ -263,6 +263,7 @@ static const struct option {
     { "LAGGING", GIVEN_LAGGING, OF_PRIMARY, true, read_already },
     { "LOG", GIVEN_LOG, OF_PRIMARY, false, read_already },
     { "APPENDFSYNC", GIVEN_SYNC, OF_PRIMARY, true, read_already },
+    { "FEED", GIVEN_FEED, OF_PRIMARY, true, read_already },
 };
 
 /* Those of strategies to come, and of raft to come. */
@@ -351,7 +352,7 @@ static bool read_option(struct keyspace_options *out, const struct span *argv, u
 
 /* --- STRATEGY primary ------------------------------------------------------------------------- */
 
-#define OF_PRIMARY_ALONE 6u /* options: they are read together, before those that go by them */
+#define OF_PRIMARY_ALONE 7u /* options: they are read together, before those that go by them */
 
 static bool is_of_primary_alone(struct span name)
 {

@@ -36,6 +36,7 @@ enum keyspace_option {
     GIVEN_LAGGING = 1u << 21,
     GIVEN_LOG = 1u << 22,
     GIVEN_SYNC = 1u << 23,
+    GIVEN_FEED = 1u << 24,
     /* What nodes go by where a request says nothing (cluster/coverage.h V5). */
     GIVEN_RULES = GIVEN_READ | GIVEN_ACK | GIVEN_IDMP_SECONDS | GIVEN_IDMP_COUNT | GIVEN_IDMP_BYTES,
 };

@@ -7,6 +7,7 @@
 #include "cluster/strategy.h"
 #include "node/keyspace_options.h"
 #include "node/leaders.h"
+#include "node/replica.h"
 #include "node/selected.h"
 #include "protocol/quorum.h"
 
@@ -134,7 +135,30 @@ static void field_rule(struct reply *reply, const struct node *node, const struc
     field_nodes(reply, "set", node, s->rule.set);
 }
 
-#define VIEW_FIELDS 6u
+/* Who feeds whom in the primary's place: "2>3,2>4". The primary knows all, who feeds its own. */
+static void field_feeds(struct reply *reply, const struct node *node, uint32_t group)
+{
+    const struct partition *partition = partition_of_group(node, group);
+    char text[MEMBERS_MAX * 24] = "";
+    struct text out = text_in(text, sizeof text);
+    struct outlook o = { 0 };
+    if (partition != NULL && partition->replica != NULL) {
+        replica_outlook(partition->replica, &o);
+    }
+    for (node_index i = 0; i < MEMBERS_MAX; i++) {
+        uint8_t fed_by = o.role == ROLE_LEADER && i < o.members ? o.member[i].fed_by : 0;
+        if (fed_by != 0 || (o.feeds >> i & 1) != 0) {
+            node_index me = (node_index)identity_me(&node->identity);
+            text_put(&out, out.n > 0 ? "," : "");
+            text_u64(&out, (uint64_t)id_of(node, fed_by != 0 ? (node_index)(fed_by - 1) : me));
+            text_put(&out, ">");
+            text_u64(&out, (uint64_t)id_of(node, i));
+        }
+    }
+    reply_field_text(reply, "feeds", text);
+}
+
+#define VIEW_FIELDS 7u
 
 /* Whether its nodes can give what ACK says; else the rule before goes on. */
 static bool can_meet(const struct map *map, const struct map_keyspace *k,
@@ -158,6 +182,7 @@ static void write_view(struct reply *reply, const struct node *node, const struc
                      : s->settled != s->term      ? "beginning"
                      : !can_meet(node->map, k, p) ? "short of nodes"
                                                   : "settled");
+    field_feeds(reply, node, p->group);
 }
 
 static void write_partition(struct reply *reply, const struct node *node,
@@ -258,7 +283,7 @@ void local_cmd_KEYSPACE_HELP(struct client *client, const struct span *argv, uin
         "CREATE <name> STRATEGY primary [<option> <value> ...]",
         "    Makes a keyspace with a primary. Options: those of raft but for LEASE and HISTORY,",
         "    ACK \"LOCAL|ANY k [OF zone]|ALL [OF zone] [ON received|durable]\",",
-        "    FALLBACK fail|async.",
+        "    FALLBACK fail|async, FEED primary|zone|follower.",
         "DISCARDS <name> [SCAN <cursor> [COUNT <count>]|STATS]",
         "    What this node has discarded of the keyspace: writes with their reasons, or counts.",
         "DROP <name> [FORCE]",

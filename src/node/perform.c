@@ -152,8 +152,9 @@ void replica_feed(struct replica *r)
     if (f == NULL) {
         return;
     }
+    bool feeds = o->role == ROLE_LEADER || o->feeds != 0;
     struct feed_sight sight = { .now = node->clock,
-                                .term = o->role == ROLE_LEADER ? o->term : 0,
+                                .term = feeds ? o->term : 0,
                                 .position = log_position(node->log),
                                 .commands = node->stats.commands_processed +
                                             node->stats.forwarded_for_others,

@@ -1,12 +1,14 @@
 #include "node/views.h"
 
 #include "cluster/map.h"
+#include "cluster/strategy.h"
 #include "cluster/succession.h"
 #include "node/contact.h"
 #include "node/early.h"
 #include "node/node.h"
 #include "node/quarantine.h"
 #include "node/replica_internal.h"
+#include "protocol/quorum.h"
 
 #define NOTE_PAUSE QR_SECOND /* between tries to write a note on a full disk */
 
@@ -55,6 +57,37 @@ static void tell_view(struct replica *r, const struct succession *s)
     early_ends(r->partition, early);
 }
 
+/* 4 bits of each node: for FEED zone one number for each zone, for FEED follower one for all but
+ * this node, of which it says nothing: it is fed by nobody while it leads. Who has no zone is fed
+ * by the primary. */
+static uint64_t zones_of(const struct replica *r, const struct map_keyspace *k)
+{
+    const struct map *map = r->node->map;
+    uint8_t feed = k != NULL ? k->primary.feed : PRIMARY_FEEDS;
+    uint64_t zones = 0;
+    for (node_index i = 0; i < MEMBERS_MAX && feed != PRIMARY_FEEDS; i++) {
+        uint64_t number = feed == PRIMARY_FEED_FOLLOWER && i != r->me;
+        if (feed == PRIMARY_FEED_ZONE && map_node(map, i)->zone[0] != 0) {
+            uint16_t same = strategy_zone(map, map_node(map, i)->zone);
+            number = 1 + set_first(same);
+        }
+        zones |= number << (4 * i);
+    }
+    return zones;
+}
+
+static void tell_zones(struct replica *r)
+{
+    uint64_t zones = zones_of(r, map_keyspace_of_group(r->node->map, r->group));
+    if (zones != r->views.zones) {
+        r->views.zones = zones;
+        struct event event = { .kind = EVENT_ADMIN };
+        event.admin.order = ADMIN_ZONES;
+        event.admin.argument = zones;
+        replica_step(r, &event);
+    }
+}
+
 static void tell_lease(struct replica *r, bool held)
 {
     if (held != r->views.leased) {
@@ -72,6 +105,7 @@ void views_tell(struct partition *partition)
     }
     if (r->views.changes != map_changes(map)) {
         r->views.changes = map_changes(map);
+        tell_zones(r);
         const struct succession *s = map_succession(map, partition->group);
         if (s != NULL && !is_told(&r->views, s)) {
             tell_view(r, s);
@@ -95,7 +129,9 @@ void views_look(struct partition *partition)
         return;
     }
     const struct succession *s = map_succession(partition->node->map, partition->group);
-    if (s != NULL && !is_told(&r->views, s)) {
+    bool fed = zones_of(r, map_keyspace_of_group(partition->node->map, partition->group)) !=
+               r->views.zones;
+    if (fed || (s != NULL && !is_told(&r->views, s))) {
         partition_wake(partition);
     }
 }

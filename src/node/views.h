@@ -8,6 +8,7 @@
  * W2 A view names its primary in one life. `whole` says that it is this node's present one: a
  *    primary that has started anew since is no primary of that term.
  * W3 All members are told, not primaries alone: who has forgotten recovers by its lease too.
+ * W5 Who may feed whom (FEED of the keyspace) it is told whenever that changed.
  * W4 The log of such a group states no members: its roster is the view's. */
 #ifndef NODE_VIEWS_H
 #define NODE_VIEWS_H
@@ -26,6 +27,7 @@ struct viewed {
     qr_term term;
     qr_term led; /* it led in that term, the last of this life; 0: in none */
     node_index primary;
+    uint64_t zones; /* who may feed whom (W5) */
     bool leased;
 };
 

@@ -151,6 +151,8 @@ enum admin_kind {
                          again and again while it is, then 0 */
     ADMIN_TELL,       /* somebody waits for what is committed by now to be applied everywhere: the
                          others hear of it at once, not with the next heartbeat */
+    ADMIN_ZONES,      /* argument = 4 bits of each member, the lowest of node 0: of those with one
+                         number, not the leader's, one may feed the others; 0: the leader does */
 };
 
 enum read_mode { READ_MODE_READINDEX = 0, READ_MODE_LEASE = 1 };
@@ -478,6 +480,7 @@ struct member_outlook {
     bool needs_snapshot; /* what it lacks is trimmed here */
     bool forgetful;      /* it has lost what it promised, and does not count */
     bool skewed;         /* its wall clock is far from the leader's */
+    uint8_t fed_by;      /* 1 + the member that feeds it; 0: the leader does */
 };
 
 /* Where one stands that has promised a term which has no leader yet: all of it durable, and true
@@ -520,6 +523,7 @@ struct outlook {
     /* Entries behind it may be nowhere else, though they were acknowledged: when this replica is
      * dropped for good they go into the discard journal first. `last`: there are none. */
     qr_slot sure;
+    uint16_t feeds; /* of one that does not lead: members that it was told to feed */
 };
 
 static inline bool outlook_serves(const struct outlook *o)

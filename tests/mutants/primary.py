@@ -2,6 +2,7 @@
 
 VIEWS, PACIFICA = "paper/primary_views::", "paper/primary_pacifica::"
 QUORUMS = "paper/primary_quorums::"
+FEED = "unit/protocol/primary_feed::"
 
 PRIMARY = [
     ("primary: an older term is counted", VIEWS +
@@ -96,8 +97,8 @@ PRIMARY = [
      "if (!p->forgetful || m->life != p->life ||", "if (!p->forgetful ||"),
     ("primary: whoever answers is fed",
      VIEWS + "test_7_who_is_no_member_neither_takes_nor_counts", "forget.c",
-     "bool fed = p->phase == PHASE_PRIMARY && (p->feed & node_bit(from)) != 0;",
-     "bool fed = p->phase == PHASE_PRIMARY;", "commit.c",
+     "bool fed = (p->feed & node_bit(from)) != 0; /* by",
+     "bool fed = p->phase == PHASE_PRIMARY; /* by", "commit.c",
      "return p->view.members & ~p->view.set & ~(uint32_t)node_bit(p->me);",
      "return 0x1fu & ~p->view.set & ~(uint32_t)node_bit(p->me);"),
     ("primary: of a set the last one is enough",
@@ -146,4 +147,24 @@ PRIMARY = [
      "../../cluster/succession_choose.c",
      "if (x->last_term != y->last_term) {",
      "if (x->last_slot == y->last_slot && x->last_term != y->last_term) {"),
+    ("primary: a feeder sends what may not be the primary's",
+     FEED + "test_R1_a_feeder_sends_what_is_surely_the_primarys", "replicate.c",
+     "p->phase == PHASE_PRIMARY ? p->trail.last_slot : p->matched;", "p->trail.last_slot;"),
+    ("primary: a feeder is believed in any term",
+     FEED + "test_R1_only_in_the_term_that_it_follows", "append.c",
+     "p->leader != NODE_NONE && r->term == p->term;", "p->leader != NODE_NONE;"),
+    ("primary: who is fed tells the primary nothing",
+     FEED + "test_R2_it_answers_the_primary_itself_and_at_once", "append.c",
+     "if (message->lo < message->hi && is_awaited(p)) {", "if (false && is_awaited(p)) {"),
+    ("primary: who is fed and does not come on is not looked after",
+     FEED + "test_R3_who_does_not_come_on_is_fed_by_the_primary", "feed.c",
+     "} else if (p->now >= peer->fed_at + p->limits.election) {",
+     "} else if (p->now == 0) {"),
+    ("primary: a feeder that is lost is waited for",
+     FEED + "test_R3_a_feeder_that_is_lost_is_one_no_more", "feed.c",
+     "if (p->peer[i].feeder == feeder) {", "if (p->now == 0) {"),
+    ("primary: a member feeds for ever", FEED + "test_R4_it_feeds_as_long_as_it_is_told_to",
+     "view.c", "p->phase = PHASE_FOLLOWER; p->feed = 0;", "p->phase = PHASE_FOLLOWER;"),
+    ("primary: a learner feeds", FEED + "test_R5_a_learner_is_fed_and_does_not_feed", "feed.c",
+     "(p->view.members & p->feed & ~p->fed", "(p->feed & ~p->fed"),
 ]

@@ -24,11 +24,11 @@ void primary_match_own_term(struct primary *p)
     }
 }
 
-static void acknowledge(struct primary *p, struct effects *out, qr_time sent)
+static void acknowledge(struct primary *p, struct effects *out, node_index to, qr_time sent)
 {
-    bool early = primary_is_early(p);
+    bool early = primary_is_early(p) || to != p->leader;              /* a feeder counts nothing */
     qr_ticket after = primary_ticket(p, out, early ? 0 : p->matched); /* A3 */
-    struct primary_append_ack *reply = PRIMARY_SEND(out, p->leader, APPEND_ACK, append_ack, after);
+    struct primary_append_ack *reply = PRIMARY_SEND(out, to, APPEND_ACK, append_ack, after);
     reply->term = p->term;
     reply->life = p->life;
     reply->forgetful = p->forgetful;
@@ -39,13 +39,13 @@ static void acknowledge(struct primary *p, struct effects *out, qr_time sent)
 
 /* The primary has prev_term at prev_slot and this log does not. The hint is the last slot here
  * that can agree with such a log: whole terms are skipped at once. */
-static void reject(struct primary *p, struct effects *out, qr_slot prev_slot, qr_term prev_term,
-                   qr_time sent)
+static void reject(struct primary *p, struct effects *out, node_index to, qr_slot prev_slot,
+                   qr_term prev_term, qr_time sent)
 {
     bool below = prev_slot < p->trail.base_slot;
     qr_slot hint = below ? p->trail.base_slot : trail_last_within(&p->trail, prev_slot, prev_term);
     struct primary_append_reject *reply =
-        PRIMARY_SEND(out, p->leader, APPEND_REJECT, append_reject, primary_ticket(p, out, 0));
+        PRIMARY_SEND(out, to, APPEND_REJECT, append_reject, primary_ticket(p, out, 0));
     reply->term = p->term;
     reply->life = p->life;
     reply->forgetful = p->forgetful;
@@ -55,13 +55,13 @@ static void reject(struct primary *p, struct effects *out, qr_slot prev_slot, qr
     reply->base_slot = p->trail.base_slot;
     reply->base_term = p->trail.base_term;
     reply->sent = sent;
-    effects_trace(out, POINT_APPEND_REFUSED, prev_slot, p->leader, hint + 1);
+    effects_trace(out, POINT_APPEND_REFUSED, prev_slot, to, hint + 1);
 }
 
 void primary_reject_unasked(struct primary *p, struct effects *out)
 {
     if (p->phase == PHASE_FOLLOWER && p->leader != NODE_NONE && p->echo != 0) {
-        reject(p, out, p->trail.last_slot, trail_last_term(&p->trail), p->echo);
+        reject(p, out, p->leader, p->trail.last_slot, trail_last_term(&p->trail), p->echo);
     }
 }
 
@@ -126,6 +126,32 @@ static void follow_commit(struct primary *p, qr_slot commit, qr_slot floor)
     p->floor = max_u64(p->floor, min_u64(floor, p->matched));
 }
 
+/* What comes of the primary of the promised term, from itself or by a feeder: false when it is
+ * refused. */
+static bool take(struct primary *p, struct effects *out, node_index from,
+                 const struct message *message, const struct primary_append *m)
+{
+    if (!has_previous(p, m)) {
+        primary_give_way(p, out, m->prev_slot, m->prev_term);
+        reject(p, out, from, m->prev_slot, m->prev_term, m->sent);
+        return false;
+    }
+    p->matched = max_u64(p->matched, m->prev_slot);
+    follow_commit(p, m->commit,
+                  m->floor); /* first, so that the trail may forget that (trail.h, T3) */
+    qr_slot hi = message->lo < message->hi ? message->hi : m->prev_slot + 1;
+    if (hi > m->prev_slot + 1 && !store(p, out, message->lo, hi, message->term)) {
+        if (p->matched == 0 || p->matched < p->trail.base_slot) {
+            reject(p, out, from, m->prev_slot, m->prev_term, m->sent);
+        }
+        return false;
+    }
+    p->matched = max_u64(p->matched, hi - 1);
+    qr_assert(p->matched <= p->trail.last_slot);
+    follow_commit(p, m->commit, m->floor);
+    return true;
+}
+
 void primary_on_append(struct primary *p, struct effects *out, node_index from,
                        const struct message *message)
 {
@@ -138,29 +164,47 @@ void primary_on_append(struct primary *p, struct effects *out, node_index from,
         return;
     }
     p->echo = later(p->echo, m->sent);
-    if (!has_previous(p, m)) {
-        primary_give_way(p, out, m->prev_slot, m->prev_term);
-        reject(p, out, m->prev_slot, m->prev_term, m->sent);
+    if (!take(p, out, from, message, m)) {
         return;
     }
-    p->matched = max_u64(p->matched, m->prev_slot);
-    follow_commit(p, m->commit,
-                  m->floor); /* first, so that the trail may forget that (trail.h, T3) */
-    qr_slot hi = message->lo < message->hi ? message->hi : m->prev_slot + 1;
-    if (hi > m->prev_slot + 1 && !store(p, out, message->lo, hi, message->term)) {
-        if (p->matched == 0 || p->matched < p->trail.base_slot) {
-            reject(p, out, m->prev_slot, m->prev_term, m->sent);
-        }
-        return;
-    }
-    p->matched = max_u64(p->matched, hi - 1);
-    qr_assert(p->matched <= p->trail.last_slot);
-    follow_commit(p, m->commit, m->floor);
     if (!p->informed && p->commit >= m->commit) {
         p->informed = trail_term(&p->trail, p->commit) == p->term; /* A5 */
     }
     if (m->ask) {
-        acknowledge(p, out, m->sent);
+        acknowledge(p, out, from, m->sent);
+    }
+    primary_relay(p, out);
+}
+
+/* Whether its primary waits for it, as far as it knows the view. */
+static bool is_awaited(const struct primary *p)
+{
+    bool known = p->view.term == p->term;
+    return p->echo != 0 && (p->forgetful || (known && primary_awaits(p, p->me)));
+}
+
+void primary_on_relay(struct primary *p, struct effects *out, node_index from,
+                      const struct message *message)
+{
+    const struct primary_relay *r = message->body;
+    struct primary_append m = { .term = r->term,
+                                .prev_slot = r->prev_slot,
+                                .prev_term = r->prev_term,
+                                .commit = r->commit,
+                                .sent = r->sent };
+    bool follows = p->phase == PHASE_FOLLOWER && p->leader != NODE_NONE && r->term == p->term;
+    if (!follows || !is_well_formed(message, &m)) { /* feed.c, R1 */
+        effects_trace(out, POINT_DROPPED, message->kind, from, 0);
+        return;
+    }
+    if (!take(p, out, from, message, &m)) {
+        return;
+    }
+    if (r->ask) {
+        acknowledge(p, out, from, r->sent);
+    }
+    if (message->lo < message->hi && is_awaited(p)) {
+        acknowledge(p, out, p->leader, p->echo); /* R2 */
     }
 }
 

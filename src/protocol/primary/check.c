@@ -23,7 +23,7 @@ static void check_peer(const struct primary *p, node_index i)
     const struct peer *peer = &p->peer[i];
     qr_assert(peer->match <= peer->got);
     qr_assert(peer->got < peer->next);
-    qr_assert(peer->next <= p->trail.last_slot + 1);
+    qr_assert(peer->next <= primary_end(p) + 1);
     qr_assert(peer->heard <= p->now);
     qr_assert(peer->echoed <= peer->heard);
     qr_assert(!peer->forgetful || peer->life != 0);
@@ -40,6 +40,7 @@ static void check_primary(const struct primary *p)
     qr_assert(trail_last_term(&p->trail) == p->term);
     qr_assert(p->commit < p->term_start || p->exact); /* L4 */
     qr_assert(p->feed == (view_all(&p->view) & ~node_bit(p->me)));
+    qr_assert((p->fed & ~p->feed) == 0);
     qr_assert(p->matched == 0);
     qr_assert(!p->transfer_closed || p->transfer_paused);
     qr_assert(!p->transfer_paused || p->transfer_to != NODE_NONE);
@@ -59,7 +60,14 @@ static void check_state(const struct primary *p)
         return;
     }
     qr_assert(p->leader != p->me);
-    qr_assert(p->feed == 0);
+    qr_assert(p->fed == 0);
+    if (p->feed != 0) { /* R1, R4 */
+        qr_assert(p->phase == PHASE_FOLLOWER && p->leader != NODE_NONE && p->matched > 0);
+        qr_assert((p->feed & (node_bit(p->me) | node_bit(p->leader))) == 0);
+    }
+    for (uint32_t rest = p->feed; rest != 0; rest &= rest - 1) {
+        check_peer(p, set_first(rest));
+    }
     qr_assert(!p->exact);
     qr_assert(p->transfer_to == NODE_NONE && p->transfer_req == 0);
     if (p->phase == PHASE_STANDING) { /* L3 */

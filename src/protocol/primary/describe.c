@@ -54,6 +54,12 @@ void primary_describe(const void *self, struct text *out)
         text_field(out, "transfer_to", p->transfer_to);
     }
     put_view(out, &p->view);
+    if (p->phase != PHASE_PRIMARY && p->feed != 0) {
+        describe_set(out, " feeds=", p->feed);
+    }
+    if (p->fed != 0) {
+        describe_set(out, " fed=", p->fed);
+    }
     put_if(out, p->leased, " leased");
     put_if(out, p->forgetful, " forgetful");
     put_if(out, p->barred, " barred");
@@ -125,6 +131,10 @@ static void mix_peer(uint64_t *d, const struct peer *peer)
     describe_mix(d, peer->probed);
     describe_mix(d, peer->unasked);
     describe_mix(d, peer->forgetful);
+    describe_mix(d, peer->feeder);
+    describe_mix(d, peer->fed_got);
+    describe_mix(d, (uint64_t)peer->fed_at);
+    describe_mix(d, (uint64_t)peer->alone_till);
 }
 
 static void mix_primary(uint64_t *d, const struct primary *p)
@@ -134,6 +144,9 @@ static void mix_primary(uint64_t *d, const struct primary *p)
     describe_mix(d, (uint64_t)p->heartbeat_due);
     describe_mix(d, (uint64_t)p->leads_since);
     describe_mix(d, p->feed);
+    describe_mix(d, p->fed);
+    describe_mix(d, p->zones);
+    describe_mix(d, (uint64_t)p->feeds_till);
     describe_mix(d, p->transfer_to);
     describe_mix(d, p->transfer_paused);
     describe_mix(d, p->transfer_closed);

@@ -75,12 +75,12 @@ static void begin_life(struct primary *p, struct effects *out, node_index from, 
     bool remembers = peer->forgetful && !forgetful; /* it was told RECOVERED, and died */
     peer->life = life;
     peer->since = p->now;
-    peer->forgetful = forgetful;
-    peer->match = forgetful ? 0 : peer->match; /* F1 */
+    peer->forgetful = forgetful && p->phase == PHASE_PRIMARY; /* a feeder counts nobody */
+    peer->match = forgetful ? 0 : peer->match;                /* F1 */
     peer->got = peer->match;
     peer->executed = 0; /* Y3 */
-    peer->barrier = p->trail.last_slot;
-    if (forgetful) {
+    peer->barrier = primary_end(p);
+    if (peer->forgetful) {
         effects_trace(out, POINT_FORGETFUL_MEMBER, from, peer->barrier, 0);
     }
     if (remembers) {
@@ -89,7 +89,7 @@ static void begin_life(struct primary *p, struct effects *out, node_index from, 
     }
     if (!first) {
         effects_trace(out, POINT_LIFE, from, life, 0);
-        primary_probe(p, from);
+        primary_feed_itself(p, out, from);
         primary_replicate(p, out, from);
     }
 }
@@ -101,7 +101,7 @@ struct peer *primary_note_answer(struct primary *p, struct effects *out, node_in
         primary_promise(p, out, term);
         return NULL;
     }
-    bool fed = p->phase == PHASE_PRIMARY && (p->feed & node_bit(from)) != 0;
+    bool fed = (p->feed & node_bit(from)) != 0; /* by the primary, or a feeder (feed.c) */
     if (term < p->term || !fed || life == 0 || sent > p->now) {
         return NULL;
     }
@@ -114,6 +114,9 @@ struct peer *primary_note_answer(struct primary *p, struct effects *out, node_in
     }
     peer->heard = p->now;
     peer->echoed = later(peer->echoed, sent);
+    if (p->phase != PHASE_PRIMARY) {
+        return peer;
+    }
     if (forgetful && !peer->forgetful) {
         return NULL; /* F5 */
     }

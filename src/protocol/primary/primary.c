@@ -10,6 +10,7 @@
  *
  *   view.c       views, promises, leases: who is the primary    PacificA 4; VR revisited 4.2
  *   replicate.c  the primary's side of the log
+ *   feed.c       members that feed others
  *   commit.c     when a slot is committed                       Flexible Paxos; diss. 3.6.2
  *   executed.c   when it is executed by others, too
  *   append.c     the other members' side
@@ -28,9 +29,9 @@
 #include "protocol/primary/state.h"
 
 /* The most that one step pushes: per member two APPENDs with entries, one with a commit, a
- * heartbeat, a reminder, a SNAPSHOT and a trace point; three PERSISTs, ROLLBACK, INSTALL, APPLY,
- * TRIM, LOSS, a handful of answers and trace points. */
-#define STEP_EFFECTS (MEMBERS_MAX * (APPENDS_PER_STEP + 5) + 32)
+ * heartbeat, a reminder, a SNAPSHOT, a FEED and two trace points; three PERSISTs, ROLLBACK,
+ * INSTALL, APPLY, TRIM, LOSS, a handful of answers and trace points. */
+#define STEP_EFFECTS (MEMBERS_MAX * (APPENDS_PER_STEP + 7) + 32)
 #define STEP_SCRATCH (STEP_EFFECTS * sizeof(struct primary_append_reject))
 
 /* --- Life ----------------------------------------------------------------------------------- */
@@ -199,6 +200,12 @@ static void on_receive(struct primary *p, struct effects *out, const struct even
     case PRIMARY_APPEND:
         primary_on_append(p, out, from, message);
         return;
+    case PRIMARY_FEED:
+        primary_on_feed(p, out, from, message->body);
+        return;
+    case PRIMARY_RELAY:
+        primary_on_relay(p, out, from, message);
+        return;
     case PRIMARY_APPEND_ACK:
         primary_on_append_ack(p, out, from, message->body);
         return;
@@ -245,9 +252,13 @@ static void on_peer(struct primary *p, struct effects *out, node_index node, boo
 {
     bool fed = node < MEMBERS_MAX && (p->feed & node_bit(node)) != 0;
     if (up && fed) {
-        primary_probe(p, node);
-        primary_heartbeat(p, out, node);
+        primary_feed_itself(p, out, node);
+        if (p->phase == PHASE_PRIMARY) {
+            primary_heartbeat(p, out, node);
+        }
         primary_replicate(p, out, node);
+    } else if (!up && p->phase == PHASE_PRIMARY) {
+        primary_feeder_lost(p, out, node);
     }
 }
 
@@ -256,6 +267,8 @@ static void on_admin(struct primary *p, struct effects *out, const struct event 
 {
     if (event->admin.order == ADMIN_TRANSFER) {
         primary_on_transfer(p, out, event);
+    } else if (event->admin.order == ADMIN_ZONES) {
+        primary_on_zones(p, event->admin.argument);
     } else {
         effects_answer(out, event->admin.req, 1, STATUS_NOT_LEADER);
     }
@@ -382,6 +395,7 @@ static void tell_members(const struct primary *p, struct outlook *out)
         m->heard = i == p->me ? p->now : peer->heard;
         m->echoed = i == p->me ? p->now : peer->echoed;
         m->needs_snapshot = i != p->me && peer->mode == PEER_SNAPSHOT;
+        m->fed_by = (p->fed & node_bit(i)) != 0 ? (uint8_t)(peer->feeder + 1) : 0;
         m->forgetful = i != p->me && peer->forgetful;
     }
 }
@@ -416,6 +430,7 @@ static void primary_outlook(const void *self, struct outlook *out)
     out->sure = primary_sure(p);
     out->shares = primary_shares(p);
     out->shared = leads && out->shares ? primary_shared(p) : 0;
+    out->feeds = leads || p->now >= p->feeds_till ? 0 : p->feed;
     if (out->stands || (p->forgetful && p->journal.durable == p->journal.minted)) {
         out->stood = (struct stood){ p->term, trail_last_term(&p->trail), p->trail.last_slot };
     }

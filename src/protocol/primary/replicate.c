@@ -21,24 +21,19 @@ static qr_ticket begun(const struct primary *p)
     return journal_pending(&p->journal, p->state_ticket);
 }
 
+qr_slot primary_end(const struct primary *p)
+{
+    return p->phase == PHASE_PRIMARY ? p->trail.last_slot : p->matched; /* feed.c, R1 */
+}
+
 static uint64_t window(const struct primary *p)
 {
     return (uint64_t)p->limits.append_entries * p->limits.appends_in_flight;
 }
 
-/* One APPEND with entries [next, ..), at most as many as one message may hold, of one term. */
-static void send_append(struct primary *p, struct effects *out, node_index to, bool with_entries)
+static void push_append(struct primary *p, struct effects *out, node_index to, bool ask)
 {
-    struct peer *peer = &p->peer[to];
-    qr_slot prev = peer->next - 1;
-    qr_assert(!p->state_dirty);
-    qr_assert(prev >= p->trail.base_slot);
-    qr_slot hi = peer->next;
-    if (with_entries && peer->next <= p->trail.last_slot) {
-        hi = min_u64(trail_run_end(&p->trail, peer->next), peer->next + p->limits.append_entries);
-    }
-    bool probes = peer->mode == PEER_PROBE || hi == peer->next;
-    bool half = hi - 1 - peer->got > window(p) / 2;
+    qr_slot prev = p->peer[to].next - 1;
     struct primary_append *m = PRIMARY_SEND(out, to, APPEND, append, begun(p));
     m->term = p->term;
     m->prev_slot = prev;
@@ -46,15 +41,57 @@ static void send_append(struct primary *p, struct effects *out, node_index to, b
     m->commit = p->commit;
     m->floor = p->floor;
     m->sent = p->now;
-    m->ask = probes || half || peer->forgetful || primary_awaits(p, to); /* G2 */
+    m->ask = ask;
+}
+
+static void push_relay(struct primary *p, struct effects *out, node_index to, bool ask)
+{
+    qr_slot prev = p->peer[to].next - 1;
+    struct primary_relay *m = PRIMARY_SEND(out, to, RELAY, relay, begun(p));
+    m->term = p->term;
+    m->prev_slot = prev;
+    m->prev_term = trail_term(&p->trail, prev);
+    m->commit = min_u64(p->commit, p->matched);
+    m->sent = p->now;
+    m->ask = ask;
+}
+
+/* Whether it is to say how far it has come: G2. */
+static bool asks(const struct primary *p, node_index to, qr_slot hi)
+{
+    const struct peer *peer = &p->peer[to];
+    bool probes = peer->mode == PEER_PROBE || hi == peer->next;
+    bool half = hi - 1 - peer->got > window(p) / 2;
+    bool counts = p->phase == PHASE_PRIMARY && (peer->forgetful || primary_awaits(p, to));
+    return probes || half || counts;
+}
+
+/* One APPEND, or RELAY, with entries [next, ..), at most as many as one message may hold, of one
+ * term. */
+static void send_append(struct primary *p, struct effects *out, node_index to, bool with_entries)
+{
+    struct peer *peer = &p->peer[to];
+    qr_assert(!p->state_dirty);
+    qr_assert(peer->next - 1 >= p->trail.base_slot);
+    qr_slot hi = peer->next;
+    if (with_entries && peer->next <= primary_end(p)) {
+        hi = min_u64(trail_run_end(&p->trail, peer->next), peer->next + p->limits.append_entries);
+        hi = min_u64(hi, primary_end(p) + 1);
+    }
+    bool ask = asks(p, to, hi);
+    if (p->phase == PHASE_PRIMARY) {
+        push_append(p, out, to, ask);
+    } else {
+        push_relay(p, out, to, ask);
+    }
     if (hi > peer->next) {
         struct message *message = &out->v[out->n - 1].send.message;
         message->lo = peer->next;
         message->hi = hi;
         message->term = trail_term(&p->trail, peer->next);
     }
-    peer->in_flight = (uint16_t)(peer->in_flight + (m->ask && peer->in_flight < UINT16_MAX));
-    peer->unasked = peer->unasked || !m->ask;
+    peer->in_flight = (uint16_t)(peer->in_flight + (ask && peer->in_flight < UINT16_MAX));
+    peer->unasked = peer->unasked || !ask;
     if (peer->mode == PEER_PROBE) {
         peer->probed = true;
     } else {
@@ -66,6 +103,10 @@ static void send_append(struct primary *p, struct effects *out, node_index to, b
 static bool is_within_reach(struct primary *p, struct effects *out, node_index to)
 {
     struct peer *peer = &p->peer[to];
+    if (p->phase != PHASE_PRIMARY && peer->next - 1 < p->trail.base_slot) {
+        primary_feed_no_more(p, out, to, peer->next);
+        return false;
+    }
     if (peer->mode != PEER_SNAPSHOT && peer->next - 1 < p->trail.base_slot) {
         effects_trace(out, POINT_NEEDS_SNAPSHOT, to, p->trail.base_slot + 1, 0);
         peer->mode = PEER_SNAPSHOT;
@@ -77,10 +118,10 @@ static bool is_within_reach(struct primary *p, struct effects *out, node_index t
 
 void primary_replicate(struct primary *p, struct effects *out, node_index to)
 {
-    qr_assert(p->phase == PHASE_PRIMARY);
+    qr_assert((p->feed & node_bit(to)) != 0);
     qr_assert(to != p->me);
     struct peer *peer = &p->peer[to];
-    if (!is_within_reach(p, out, to)) {
+    if ((p->fed & node_bit(to)) != 0 || !is_within_reach(p, out, to)) {
         return;
     }
     if (peer->mode == PEER_PROBE) {
@@ -92,7 +133,7 @@ void primary_replicate(struct primary *p, struct effects *out, node_index to)
     for (uint32_t i = 0; i < APPENDS_PER_STEP; i++) {
         bool full = peer->in_flight >= p->limits.appends_in_flight ||
                     peer->next - 1 - peer->got >= window(p);
-        if (peer->next > p->trail.last_slot || full) {
+        if (peer->next > primary_end(p) || full) {
             return;
         }
         send_append(p, out, to, true);
@@ -113,7 +154,7 @@ void primary_probe(struct primary *p, node_index to)
     peer->probed = false;
     peer->unasked = false;
     peer->in_flight = 0;
-    peer->next = p->trail.last_slot + 1;
+    peer->next = primary_end(p) + 1;
     if (peer->got > 0) {
         peer->next = max_u64(peer->got, p->trail.base_slot) + 1;
     }
@@ -144,16 +185,17 @@ static void remind_of_snapshot(struct primary *p, struct effects *out, node_inde
 
 /* The APPEND that goes with a heartbeat to a member of which something is awaited (G3): a repeated
  * probe carries nothing, the member may be down or slow. */
-static void remind(struct primary *p, struct effects *out, node_index to)
+void primary_remind(struct primary *p, struct effects *out, node_index to)
 {
+    bool fed = (p->fed & node_bit(to)) != 0; /* then it is watched (feed.c, R3) */
     struct peer *peer = &p->peer[to];
     if (peer->mode == PEER_SNAPSHOT) {
         remind_of_snapshot(p, out, to);
     } else if (!is_within_reach(p, out, to)) {
         return;
     } else if (peer->mode == PEER_PROBE) {
-        send_append(p, out, to, !peer->probed);
-    } else if (peer->match + 1 < peer->next || peer->forgetful) {
+        send_append(p, out, to, !peer->probed && !fed);
+    } else if (peer->match + 1 < peer->next || peer->forgetful || fed) {
         send_append(p, out, to, false);
     }
 }
@@ -162,10 +204,11 @@ void primary_heartbeat_all(struct primary *p, struct effects *out)
 {
     p->heartbeat_due = p->now + p->limits.heartbeat;
     p->floor = max_u64(p->floor, primary_floor(p));
+    primary_feed_plan(p, out);
     for (uint32_t rest = p->feed; rest != 0; rest &= rest - 1) {
         node_index to = set_first(rest);
         primary_heartbeat(p, out, to);
-        remind(p, out, to);
+        primary_remind(p, out, to);
     }
 }
 
@@ -183,7 +226,7 @@ static bool raise(struct primary *p, node_index from, qr_slot got, qr_slot match
         peer->acked_at = p->now;
         further = true;
     }
-    if (further) {
+    if (further && p->phase == PHASE_PRIMARY) {
         primary_advance_commit(p);
     }
     return further;
@@ -200,7 +243,7 @@ static void rest(struct peer *peer)
 
 static bool is_possible(const struct primary *p, qr_slot got, qr_slot match)
 {
-    return match <= got && got <= p->trail.last_slot;
+    return match <= got && got <= primary_end(p);
 }
 
 void primary_on_append_ack(struct primary *p, struct effects *out, node_index from,
@@ -301,7 +344,8 @@ void primary_on_append_reject(struct primary *p, struct effects *out, node_index
     if (peer == NULL || m->sent < peer->probed_since) {
         return; /* each of many old refusals would start over */
     }
-    if (peer->mode != PEER_SNAPSHOT && m->prev_slot <= peer->match &&
+    bool leads = p->phase == PHASE_PRIMARY;
+    if (leads && peer->mode != PEER_SNAPSHOT && m->prev_slot <= peer->match &&
         m->hint_slot <= m->prev_slot && m->sent > peer->acked_at) {
         note_loss(p, out, from, m->hint_slot);
     }
@@ -316,12 +360,16 @@ void primary_on_append_reject(struct primary *p, struct effects *out, node_index
     peer->unasked = false;
     peer->in_flight = 0;
     peer->probed_since = p->now;
+    if (!leads && is_foreign(p, m->base_slot, m->base_term)) {
+        primary_feed_no_more(p, out, from, m->base_slot); /* the primary will tell it */
+        return;
+    }
     if (is_foreign(p, m->base_slot, m->base_term)) {
         peer->probed = true; /* it will begin anew; the next heartbeat asks again */
         tell_foreign(p, out, from, m->base_slot, m->base_term);
         return;
     }
-    qr_slot hint = max_u64(min_u64(m->hint_slot, p->trail.last_slot), peer->got);
+    qr_slot hint = max_u64(min_u64(m->hint_slot, primary_end(p)), peer->got);
     peer->next = max_u64(last_common(p, hint, m->hint_term), peer->got) + 1;
     effects_trace(out, POINT_REJECTED, from, m->prev_slot, peer->next);
     primary_replicate(p, out, from);

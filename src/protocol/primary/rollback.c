@@ -55,6 +55,7 @@ static void begin_anew(struct primary *p, struct effects *out, qr_slot slot)
     p->floor = 0;
     p->own = 0;
     p->matched = 0;
+    p->feed = 0;
     p->informed = false;
 }
 

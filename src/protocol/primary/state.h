@@ -53,6 +53,12 @@ struct peer {
     bool probed;          /* PROBE: an APPEND is on its way */
     bool unasked;         /* entries are on their way of which no answer is wanted */
     bool forgetful;       /* it does not count */
+
+    /* Who feeds it instead of the primary (feed.c). */
+    node_index feeder;  /* NODE_NONE: nobody does */
+    qr_slot fed_got;    /* where it stood when it last came on, */
+    qr_time fed_at;     /* at that time */
+    qr_time alone_till; /* and nobody else feeds it before */
 };
 
 struct primary {
@@ -89,7 +95,10 @@ struct primary {
     qr_slot commit_told; /* up to here members were told of it by an APPEND of its own (Y2) */
     qr_time heartbeat_due;
     qr_time leads_since;
-    uint16_t feed;          /* whom it sends to: all members and learners but itself */
+    uint16_t feed;          /* whom it sends to: all members and learners but itself. Of a follower:
+                               those that it was told to feed */
+    uint16_t fed;           /* of them: those that another one feeds */
+    uint64_t zones;         /* of each member, 4 bits (feed.c, R5) */
     node_index transfer_to; /* NODE_NONE: no transfer */
     bool transfer_paused;   /* the target is near: no operations are taken */
     bool transfer_closed;   /* it has all: nothing is taken for the rest of the term (X2) */
@@ -97,8 +106,9 @@ struct primary {
     qr_time transfer_due; /* the transfer is given up then */
 
     /* Followers. */
-    qr_slot matched; /* the log equals the primary's up to here; 0: not known in this term */
-    qr_time echo;    /* the latest `sent` of the primary of this term; 0: none */
+    qr_slot matched;    /* the log equals the primary's up to here; 0: not known in this term */
+    qr_time echo;       /* the latest `sent` of the primary of this term; 0: none */
+    qr_time feeds_till; /* unless it is told again */
 
     struct rng rng;
     struct journal journal;
@@ -169,6 +179,10 @@ void primary_replicate(struct primary *p, struct effects *out, node_index to);
 void primary_replicate_all(struct primary *p, struct effects *out);
 void primary_heartbeat(struct primary *p, struct effects *out, node_index to);
 void primary_heartbeat_all(struct primary *p, struct effects *out);
+/* To one of which something is awaited: what was lost with nothing behind it is found (G3). */
+void primary_remind(struct primary *p, struct effects *out, node_index to);
+/* Up to here the log here may be sent: it is the primary's. */
+qr_slot primary_end(const struct primary *p);
 /* Forgets where the logs agree and asks again from behind `got` on. */
 void primary_probe(struct primary *p, node_index to);
 void primary_on_append_ack(struct primary *p, struct effects *out, node_index from,
@@ -177,6 +191,22 @@ void primary_on_append_reject(struct primary *p, struct effects *out, node_index
                               const struct primary_append_reject *m);
 void primary_on_heartbeat_ack(struct primary *p, struct effects *out, node_index from,
                               const struct primary_heartbeat_ack *m);
+
+/* --- feed.c: members that feed others --------------------------------------------------------- */
+
+void primary_on_zones(struct primary *p, uint64_t zones);
+/* The connection to it is lost: whom it fed the primary feeds itself. */
+void primary_feeder_lost(struct primary *p, struct effects *out, node_index feeder);
+/* With each heartbeat: who feeds whom from now on. */
+void primary_feed_plan(struct primary *p, struct effects *out);
+/* The primary sends to it itself, from where it is known to stand. */
+void primary_feed_itself(struct primary *p, struct effects *out, node_index to);
+void primary_on_feed(struct primary *p, struct effects *out, node_index from,
+                     const struct primary_feed *m);
+/* New entries are here: they go on to those that this member feeds. */
+void primary_relay(struct primary *p, struct effects *out);
+/* This member cannot feed it. */
+void primary_feed_no_more(struct primary *p, struct effects *out, node_index to, qr_slot lacks);
 
 /* --- commit.c ------------------------------------------------------------------------------- */
 
@@ -208,6 +238,9 @@ void primary_tell_commit(struct primary *p, struct effects *out);
 void primary_match_own_term(struct primary *p);
 void primary_on_append(struct primary *p, struct effects *out, node_index from,
                        const struct message *message);
+/* The same, of a member that feeds. */
+void primary_on_relay(struct primary *p, struct effects *out, node_index from,
+                      const struct message *message);
 /* Tells the primary, if there is one, where the log begins: a snapshot was installed. */
 void primary_reject_unasked(struct primary *p, struct effects *out);
 void primary_on_heartbeat(struct primary *p, struct effects *out, node_index from,

@@ -84,6 +84,10 @@ void primary_on_transfer(struct primary *p, struct effects *out, const struct ev
     p->transfer_due = p->now + span;
     p->transfer_req = event->admin.req;
     effects_trace(out, POINT_TRANSFER_BEGUN, to, 0, 0);
+    if ((p->fed & node_bit(to)) != 0) {
+        primary_feed_itself(p, out, to); /* the pause is to be short */
+        primary_replicate(p, out, to);
+    }
 }
 
 static bool is_near(const struct primary *p)

@@ -31,7 +31,6 @@ static void step_down(struct primary *p, struct effects *out)
     primary_transfer_end(p, out);
     p->phase = PHASE_FOLLOWER;
     p->own = p->trail.last_slot; /* S5 */
-    p->feed = 0;
     p->exact = false;
     p->term_start = 0;
 }
@@ -44,6 +43,8 @@ void primary_promise(struct primary *p, struct effects *out, qr_term term)
         step_down(p, out);
     }
     p->phase = PHASE_FOLLOWER;
+    p->feed = 0;
+    p->fed = 0;
     p->term = term;
     p->led = false;
     p->state_dirty = true;
@@ -102,8 +103,10 @@ static void feed(struct primary *p)
         }
         p->peer[i].in_flight = 0; /* answers of the term before say nothing in this one */
         p->peer[i].probed = false;
+        p->peer[i].feeder = NODE_NONE;
     }
     p->feed = all;
+    p->fed = 0;
 }
 
 static void begin_term(struct primary *p, struct effects *out)

@@ -60,6 +60,8 @@ static void test_options_read_back_the_same(void **state)
         "ACK \"LOCAL ON received\" FALLBACK fail LOG logical APPENDFSYNC everysec",
         "ACK \"ANY 2 OF a ON durable\" FALLBACK async LOG statement APPENDFSYNC always",
         "ACK \"ALL ON durable\" FALLBACK fail MAXLAG 500ms LOG logical APPENDFSYNC always",
+        "ACK \"ALL ON durable\" FALLBACK fail LOG logical APPENDFSYNC always FEED zone",
+        "ACK \"LOCAL ON durable\" FALLBACK fail LOG statement APPENDFSYNC always FEED follower",
         "ACK \"ALL OF b-1 ON received\" FALLBACK fail MAXLAG 10s LAGGING STALL LOG logical "
         "APPENDFSYNC everysec",
         "ACK \"ANY 1 ON durable\" FALLBACK fail MAXLAG 7b LAGGING DROP LOG logical "
@@ -106,7 +108,8 @@ static void test_what_is_no_option_is_refused_in_words(void **state)
     } bad[] = {
         { "QUORUM 2",
           "ERR strategy primary has no option 'QUORUM': ACK, FALLBACK, MAXLAG, LAGGING, "
-          "LOG and APPENDFSYNC" UNCHANGED },
+          "LOG, APPENDFSYNC and FEED" UNCHANGED },
+        { "FEED me", "ERR FEED is primary, zone or follower, not 'me'" UNCHANGED },
         { "LOG", "ERR option 'LOG' has no value" UNCHANGED },
         { "LOG logical log logical", "ERR option 'log' is given twice" UNCHANGED },
         { "LOG rows", "ERR LOG is logical or statement, not 'rows'" UNCHANGED },

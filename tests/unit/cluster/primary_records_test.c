@@ -115,7 +115,9 @@ static void test_options_stand_with_their_strategy_alone(void **state)
     value[1] = STRATEGY_PRIMARY + 1;
     assert_int_equal(put_raw(map, MAP_RECORD_KEYSPACE, 30, value, n), MAP_BAD);
     value[1] = STRATEGY_PRIMARY;
-    value[n - 10] = 32; /* flags */
+    value[n - 10] = 128; /* flags */
+    assert_int_equal(put_raw(map, MAP_RECORD_KEYSPACE, 30, value, n), MAP_BAD);
+    value[n - 10] = 32 | 64; /* FEED zone and FEED follower */
     assert_int_equal(put_raw(map, MAP_RECORD_KEYSPACE, 30, value, n), MAP_BAD);
     k.strategy = STRATEGY_RAFT;
     n = map_keyspace_write(&k, value);

@@ -255,7 +255,7 @@ static void what_is_wrong_of_primary_is_said_in_a_sentence(void **state)
         { "STRATEGY primary COLOUR blue",
           "ERR unknown option 'COLOUR': ID, STRATEGY, REPLICAS, VOTERS, PARTITIONS, PARTITION, "
           "PREFIX, MAXMEMORY, MAXOPS, IDMP-DURATION, IDMP-MAXSIZE, IDMP-MAXBYTES, READ, ACK, "
-          "FALLBACK, MAXLAG, LAGGING, LOG, APPENDFSYNC are there" },
+          "FALLBACK, MAXLAG, LAGGING, LOG, APPENDFSYNC, FEED are there" },
         { "STRATEGY primary SLOPPY yes",
           "ERR option 'SLOPPY' is not built yet, and not part of strategy primary" },
         { "STRATEGY primary MAXLAG 1s", "ERR LAGGING REJECT is not built yet" },
@@ -318,7 +318,7 @@ static void an_alter_of_primary_goes_by_what_stands_there(void **state)
     assert_false(take_primary("FALLBACK async", &of_raft, &o, why, sizeof why));
     assert_false(take_primary("", &any, &o, why, sizeof why));
     assert_non_null(strstr(why, "ERR nothing to alter was given: REPLICAS, VOTERS, PREFIX"));
-    assert_non_null(strstr(why, "ACK, FALLBACK, MAXLAG, LAGGING, APPENDFSYNC"));
+    assert_non_null(strstr(why, "ACK, FALLBACK, MAXLAG, LAGGING, APPENDFSYNC, FEED"));
 }
 
 static void only_what_can_be_altered_is(void **state)

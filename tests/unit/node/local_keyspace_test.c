@@ -111,7 +111,7 @@ static void info_tells_of_primaries_and_their_views(void **state)
     CHECK_HAS("keyspace info cart", "*42\r\n$2\r\nid\r\n");
     CHECK_HAS("keyspace info cart", "$7\r\noptions\r\n$68\r\n" ALL_OPTIONS "\r\n");
     CHECK_HAS("keyspace info cart",
-              "*28\r\n$9\r\npartition\r\n:0\r\n"); /* the other has none: half a change */
+              "*30\r\n$9\r\npartition\r\n:0\r\n"); /* the other has none: half a change */
     CHECK_HAS("keyspace info cart", "*16\r\n$9\r\npartition\r\n:1\r\n");
     CHECK_HAS("keyspace info cart",
               "$4\r\nterm\r\n:7\r\n$7\r\nprimary\r\n:0\r\n$8\r\nlearners\r\n$1\r\n3\r\n"

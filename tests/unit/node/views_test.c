@@ -51,6 +51,9 @@ void replica_step(struct replica *r, struct event *event)
         w.view = event->view;
         tell("V%u:%u", (unsigned)event->view.term, event->view.primary);
         tell(event->view.whole ? "w " : " ", 0, 0);
+    } else if (event->kind == EVENT_ADMIN) {
+        assert_int_equal(event->admin.order, ADMIN_ZONES);
+        tell("Z%x ", (unsigned)event->admin.argument, 0);
     } else {
         assert_int_equal(event->kind, EVENT_LEASE);
         tell(event->lease.held ? "L+ " : "L- ", 0, 0);

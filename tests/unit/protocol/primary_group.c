@@ -200,6 +200,18 @@ void flock_execute(struct flock *f, node_index i)
     flock_step(f, i, &event);
 }
 
+void flock_zones(struct flock *f, uint64_t zones)
+{
+    for (node_index i = 0; i < f->n; i++) {
+        if (f->node[i].up) {
+            struct event event = { .kind = EVENT_ADMIN };
+            event.admin.order = ADMIN_ZONES;
+            event.admin.argument = zones;
+            flock_step(f, i, &event);
+        }
+    }
+}
+
 void flock_lease(struct flock *f, node_index i, bool held)
 {
     flock_step(f, i, &(struct event){ .kind = EVENT_LEASE, .lease.held = held });

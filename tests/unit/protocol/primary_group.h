@@ -67,6 +67,8 @@ struct flock_mail {
         struct primary_recovered recovered;
         struct primary_foreign foreign;
         struct primary_applied applied;
+        struct primary_feed feed;
+        struct primary_relay relay;
     } body;
     struct flock_entry entries[32];
 };
@@ -98,6 +100,7 @@ struct view flock_received(struct view v);
 void flock_step(struct flock *f, node_index i, struct event *event);
 void flock_tell(struct flock *f, node_index i, struct view v);
 void flock_tell_all(struct flock *f, struct view v); /* all that are up and not cut off */
+void flock_zones(struct flock *f, uint64_t zones); /* to all that are up */
 void flock_lease(struct flock *f, node_index i, bool held);
 void flock_timer(struct flock *f, node_index i);
 void flock_execute(struct flock *f, node_index i); /* all that is applied: EXECUTED */
