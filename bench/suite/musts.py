@@ -29,7 +29,8 @@ ANY, RECEIVED = ("primary", "ANY 1, logical"), ("primary", "ANY 1 received, logi
 PRIMARY_EVERYSEC = ("primary", "redis everysec")
 PRIMARY_WAIT, PRIMARY_SYNCED = (("primary", f"redis {fsync} + WAIT 1")
                                 for fsync in ("everysec", "always"))
-LAG = ("lag", "LOCAL, logical")
+LOCAL = ("primary", "LOCAL everysec, logical")
+LAG = ("lag", "LOCAL everysec, logical")
 LEASE, INDEX = ("get", "quorate lease"), ("get", "quorate readindex")
 GET_FLOOR, GET_ETCD, GET_REDIS = ("get", "floor"), ("get", "etcd"), ("get", "redis everysec")
 OPS, P50, P99, CPU = "ops_per_s", "p50_us", "p99_us", "server_cpu_s_per_100k"
@@ -69,6 +70,16 @@ MUSTS = (
     at_least("G8", "GET by lease, 64 connections / etcd", "c64", LEASE, GET_ETCD, 11.0),
     at_least("G8", "GET by lease, pipelined / etcd", "p16", LEASE, GET_ETCD, 50.0),
     at_least("G9", "GET by read index, 64 connections / etcd", "c64", INDEX, GET_ETCD, 6.0),
+    at_least("G6", "LOCAL everysec, 16 connections / redis everysec", "c16", LOCAL,
+             PRIMARY_EVERYSEC, 1.0, 1.2),
+    at_least("G6", "LOCAL everysec, 64 connections / redis everysec", "c64", LOCAL,
+             PRIMARY_EVERYSEC, 1.0, 1.2),
+    at_least("G6", "LOCAL everysec, pipelined / redis everysec", "p16", LOCAL, PRIMARY_EVERYSEC,
+             1.0, 1.2),
+    at_most("G6", "LOCAL everysec, 64 connections: CPU / redis everysec", CPU, "c64", LOCAL,
+            PRIMARY_EVERYSEC, 1.0),
+    at_most("G6", "LOCAL everysec, pipelined: CPU / redis everysec", CPU, "p16", LOCAL,
+            PRIMARY_EVERYSEC, 1.0),
     at_least("must", "ANY 1, 64 connections / redis always + WAIT 1", "c64", ANY, PRIMARY_SYNCED,
              1.6),
     at_least("must", "ANY 1, pipelined / redis always + WAIT 1", "p16", ANY, PRIMARY_SYNCED, 2.0),

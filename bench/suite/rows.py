@@ -43,6 +43,11 @@ MEMORY = "OK means: in the primary's memory; a crash loses up to a second and wh
 WAIT_ONE = f"the WAIT's answer means: the primary has it in memory, and one replica; {NO_FAILOVER}"
 # Keyspaces with a primary, by the name of their rows: what CREATE takes, and what OK means.
 PRIMARIES = {
+    "LOCAL everysec": (("ACK", "LOCAL", "APPENDFSYNC", "everysec"),
+                       "the primary has written it; a power cut loses up to a second"),
+    "ANY 1 received everysec": (("ACK", "ANY 1 ON received", "APPENDFSYNC", "everysec"),
+                                "the primary and one other have written it; a fail-over keeps it, "
+                                "a power cut of both loses up to a second"),
     "LOCAL": (("ACK", "LOCAL"), "the primary has synced it"),
     "ANY 1": (("ACK", "ANY 1"), "the primary and one other have synced it; a fail-over keeps it"),
     "ANY 1 received": (("ACK", "ANY 1 ON received"),
@@ -102,7 +107,8 @@ ROWS = (
     Row("primary", "redis everysec", "redis-everysec", MEMORY, asks="set"),
     Row("primary", "redis everysec + WAIT 1", "redis-everysec", WAIT_ONE, asks="setwait"),
     Row("primary", "redis always + WAIT 1", "redis-always", SYNCED_WAIT, asks="setwait"),
-    lag_row("LOCAL, logical", "primary", (*PRIMARIES["LOCAL"][0], "LOG", "logical")),
+    lag_row("LOCAL everysec, logical", "primary",
+            (*PRIMARIES["LOCAL everysec"][0], "LOG", "logical")),
     lag_row("redis everysec", "redis-everysec"),
 )
 TITLES = {"set": "SET", "get": "GET", "fault": "SET while one follower fails",

@@ -206,7 +206,8 @@ def test_a_short_run_measures_keyspaces_with_a_primary_and_the_lag(tmp_path):
                      "--directory", str(tmp_path), "--json", str(data))
     assert done.returncode == 0, done.stdout + done.stderr
     runs = json.loads(data.read_text(encoding="utf-8"))["runs"]
-    assert {"LOCAL, statement", "ANY 1 received, logical", "raft"} <= {run["row"] for run in runs}
+    wanted = {"LOCAL everysec, statement", "ANY 1 received, logical", "raft"}
+    assert wanted <= {run["row"] for run in runs}
     lag = next(run for run in runs if run["operation"] == "lag")
     assert 0 < lag["p50_us"] <= lag["p99_us"] <= lag["max_us"] < 5e6
 
