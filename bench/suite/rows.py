@@ -43,7 +43,7 @@ MEMORY = "OK means: in the primary's memory; a crash loses up to a second and wh
 WAIT_ONE = f"the WAIT's answer means: the primary has it in memory, and one replica; {NO_FAILOVER}"
 # Keyspaces with a primary, by the name of their rows: what CREATE takes, and what OK means.
 PRIMARIES = {
-    "LOCAL everysec": (("ACK", "LOCAL", "APPENDFSYNC", "everysec"),
+    "LOCAL everysec": (("ACK", "LOCAL ON received", "APPENDFSYNC", "everysec"),
                        "the primary has written it; a power cut loses up to a second"),
     "ANY 1 received everysec": (("ACK", "ANY 1 ON received", "APPENDFSYNC", "everysec"),
                                 "the primary and one other have written it; a fail-over keeps it, "
