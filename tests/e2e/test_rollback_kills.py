@@ -9,7 +9,7 @@ import pytest
 
 from cluster import Cluster, wait_for
 from failpoints import POINTS, Table
-from primaries import another, create, discards, others, primary, try_local, wait_equal, wait_writes
+from primaries import another, create, discards, primary, try_local, wait_equal, wait_writes
 from resp import Closed, Error, as_text
 
 TAIL = 20
@@ -31,22 +31,36 @@ class Forked:
             assert self.old.call("SET", f"cart:before:{number}", number) == "OK"
         wait_equal(cluster)
         self.tail = [(b"cart:tail:%d" % i, b"%d" % i + value) for i in range(TAIL)]
-        followers = others(cluster)
-        for node in followers:
-            node.pause()
-        with self.old.connect() as connection:
-            for key, text in self.tail:
-                connection.send("SET", key, text)
-            assert [connection.read() for _ in self.tail] == ["OK"] * TAIL
-            for node in followers:  # first, so that nothing of it leaves their sockets
-                node.kill()
-            self.old.kill()
+        while not self.write_alone():
+            wait_writes(cluster.nodes[0])
+        followers = [node for node in cluster.nodes if node is not self.old]
         for node in followers:
             node.start()
         self.new = another(cluster, self.old)
         wait_writes(followers[0])
         self.table = Table(os.path.join(cluster.directory, "failpoints"))
         self.old.environment = self.table.environment()
+
+    def write_alone(self):
+        """The tail, while the others stand still; then all are killed. False where the primary took
+        none of it: its lease was over just then, since the leader of group 0 had changed."""
+        self.old = primary(self.cluster)
+        followers = [node for node in self.cluster.nodes if node is not self.old]
+        for node in followers:
+            node.pause()
+        with self.old.connect() as connection:
+            for key, text in self.tail:
+                connection.send("SET", key, text)
+            replies = [connection.read() for _ in self.tail]
+            if all(str(reply).startswith("CLUSTERDOWN") for reply in replies):
+                for node in followers:
+                    node.resume()
+                return False
+            assert replies == ["OK"] * TAIL
+            for node in followers:  # first, so that nothing of it leaves their sockets
+                node.kill()
+            self.old.kill()
+        return True
 
     def named(self):
         """What is said of the tail, each as often as it is said."""

@@ -15,5 +15,6 @@ void disk_kill_log(struct io *disk, struct log *log)
     free(log->job);
     log->job = NULL;
     log->flight_batches = 0;
+    log->syncing = false;
     log_close(log);
 }
