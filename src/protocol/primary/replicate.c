@@ -62,8 +62,8 @@ static bool asks(const struct primary *p, node_index to, qr_slot hi)
     const struct peer *peer = &p->peer[to];
     bool probes = peer->mode == PEER_PROBE || hi == peer->next;
     bool half = hi - 1 - peer->got > window(p) / 2;
-    bool counts = p->phase == PHASE_PRIMARY && (peer->forgetful || primary_awaits(p, to));
-    return probes || half || counts;
+    bool awaited = primary_awaits(p, to) || (p->transfer_paused && p->transfer_to == to); /* X1 */
+    return probes || half || (p->phase == PHASE_PRIMARY && (peer->forgetful || awaited));
 }
 
 /* One APPEND, or RELAY, with entries [next, ..), at most as many as one message may hold, of one
@@ -196,6 +196,15 @@ void primary_remind(struct primary *p, struct effects *out, node_index to)
     } else if (peer->mode == PEER_PROBE) {
         send_append(p, out, to, !peer->probed && !fed);
     } else if (peer->match + 1 < peer->next || peer->forgetful || fed) {
+        send_append(p, out, to, false);
+    }
+}
+
+void primary_ask(struct primary *p, struct effects *out, node_index to)
+{
+    struct peer *peer = &p->peer[to];
+    if (peer->mode == PEER_REPLICATE && peer->unasked && peer->match + 1 < peer->next &&
+        is_within_reach(p, out, to)) {
         send_append(p, out, to, false);
     }
 }

@@ -178,6 +178,8 @@ bool primary_stands(const struct primary *p);
 void primary_replicate(struct primary *p, struct effects *out, node_index to);
 void primary_replicate_all(struct primary *p, struct effects *out);
 void primary_heartbeat(struct primary *p, struct effects *out, node_index to);
+/* How far it is, where it was sent entries of which no answer is wanted. */
+void primary_ask(struct primary *p, struct effects *out, node_index to);
 void primary_heartbeat_all(struct primary *p, struct effects *out);
 /* To one of which something is awaited: what was lost with nothing behind it is found (G3). */
 void primary_remind(struct primary *p, struct effects *out, node_index to);

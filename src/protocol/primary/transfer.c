@@ -3,7 +3,8 @@
  * X1 Operations are taken until the target is near, so that the pause is one exchange long and not
  *    as long as the target is behind. Then they are held back until the target has, durably, all
  *    of the log, all of it is committed, and ON applied executed by as many as are wanted: the gap
- *    is 0, and nothing waits for an answer that the target could not give.
+ *    is 0, and nothing waits for an answer that the target could not give. Where nobody's answers
+ *    are counted (LOCAL) it is asked how far it is, for it would tell with the next heartbeat.
  * X2 The order is answered OK then, and from that moment on nothing is taken and no read answered
  *    for the rest of the term, whatever becomes of the hand-over: group 0 may write down the next
  *    view at any time after it, and what this primary took meanwhile would be lost with it, though
@@ -106,7 +107,10 @@ void primary_transfer_proceed(struct primary *p, struct effects *out)
         give_up(p, out); /* X3 */
         return;
     }
-    p->transfer_paused = p->transfer_paused || is_near(p); /* X1 */
+    if (!p->transfer_paused && is_near(p)) { /* X1 */
+        p->transfer_paused = true;
+        primary_ask(p, out, p->transfer_to);
+    }
     qr_slot last = p->trail.last_slot;
     bool gap = p->peer[p->transfer_to].match < last || p->commit < last || !p->exact ||
                (primary_shares(p) && primary_shared(p) < last);
