@@ -301,7 +301,8 @@ static void persist_received(struct replica *r, const struct effect *e)
 static void undo_durable(struct replica *r, qr_slot from)
 {
     r->durable_last = min_u64(r->durable_last, from - 1);
-    r->written_last = min_u64(r->written_last, from - 1);
+    r->written.last = min_u64(r->written.last, from - 1);
+    r->written_newest.last = min_u64(r->written_newest.last, from - 1);
     for (uint32_t i = 0; i < r->marks_count; i++) {
         struct ticket_mark *mark = &r->marks[(r->marks_first + i) % r->marks_cap];
         mark->last = min_u64(mark->last, from - 1);

@@ -151,7 +151,7 @@ void replica_durable(struct replica *r, uint64_t position)
     if (r->marks_count > 0) {
         partition_expects(r->partition, r->marks[r->marks_first].position);
     } else if (r->durable_only && r->trails) {
-        partition_expects(r->partition, r->written_at);
+        partition_expects(r->partition, r->written.position);
     }
 }
 

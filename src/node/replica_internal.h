@@ -57,7 +57,7 @@ struct replica {
     bool attaches;       /* feed->attached or feed->read_back says something */
     bool logical : 1;    /* `execute` is there */
     bool queued : 1;     /* something may stand in a queue, or the term is a new one */
-    bool trails : 1;     /* written_at says something */
+    bool trails : 1;     /* `written` says something */
     bool stalled : 1;    /* no writes: a follower is behind by more than MAXLAG (lagging.h) */
     bool viewed;         /* group 0 names its leader (views.h) */
 
@@ -124,8 +124,10 @@ struct replica {
     uint32_t start_membership_count;
     struct viewed views; /* what it was told of them */
     qr_slot executed;    /* it was told that this is (EVENT_EXECUTED), where it wants to know */
-    qr_slot written_last; /* entries up to here are durable once the log is so up to written_at */
-    uint64_t written_at;
+    struct written { /* entries up to `last` are durable once the log is so up to there; */
+        uint64_t position;
+        qr_slot last;
+    } written, written_newest; /* what is waited for, and the newest that was told as durable */
 };
 
 BEGINS_LINE(struct replica, applied);

@@ -94,17 +94,26 @@ void replica_stir(struct replica *r)
 
 /* --- Syncs (L3) ----------------------------------------------------------------------------- */
 
-/* What was told as durable when it was written: one such place at a time, so that under load it is
- * not always the next one that is waited for. */
+/* What was told as durable when it was written: one such place is waited for at a time, since under
+ * load there is always a newer one, and then the newest. */
 static void note_last(struct replica *r, const struct ticket_mark *mark, uint64_t position)
 {
     if (mark->position <= position) {
         r->durable_last = mark->last;
         r->trails = false;
-    } else if (!r->trails) {
-        r->trails = true;
-        r->written_at = mark->position;
-        r->written_last = mark->last;
+        return;
+    }
+    r->written_newest = (struct written){ .position = mark->position, .last = mark->last };
+    r->written = r->trails ? r->written : r->written_newest;
+    r->trails = true;
+}
+
+static void note_synced(struct replica *r, uint64_t position)
+{
+    while (r->trails && r->written.position <= position) {
+        r->durable_last = r->written.last;
+        r->trails = r->written.position < r->written_newest.position;
+        r->written = r->written_newest;
     }
 }
 
@@ -112,10 +121,7 @@ bool replica_take_durable(struct replica *r, uint64_t position)
 {
     qr_ticket upto = r->durable;
     uint64_t written = r->node->partitions.schedule.written;
-    if (r->trails && r->written_at <= position) {
-        r->durable_last = r->written_last;
-        r->trails = false;
-    }
+    note_synced(r, position);
     while (r->marks_count > 0) {
         const struct ticket_mark *mark = &r->marks[r->marks_first];
         if (mark->position > (mark->lazy ? max_u64(written, position) : position)) {

@@ -19,6 +19,13 @@ TURNS = [
      "if (p->expects) { expects_no_more(s, p); }", ""),
     ("turn: whoever goes rests on", "unit/node/schedule", "schedule.c",
      "note_rest(s, p, false);", ""),
+    ("light: what was written last never is durable", "unit/node/light", "replica_light.c",
+     "r->trails = r->written.position < r->written_newest.position;", "r->trails = false;"),
+    ("light: what is written is on the disk", "unit/node/light", "replica_light.c",
+     "if (mark->position <= position) {", "if (mark->lazy || mark->position <= position) {"),
+    ("light: a write of an everysec replica waits for the sync", "unit/node/light",
+     "replica_light.c",
+     "mark->lazy ? max_u64(written, position) : position", "position"),
     ("turn: the log wakes all", "unit/node/schedule", "schedule.c",
      "if (p->expects_at >"
      " (p->replica != NULL ? reached(s, p->replica) : s->durable)) { continue; }",

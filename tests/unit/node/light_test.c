@@ -300,6 +300,39 @@ static void test_a_sync_releases_at_once_and_is_told_before_the_next_event_L3(vo
     assert_false(part()->awake);
 }
 
+/* An entry more, which is written, as the log then says. */
+static qr_slot write_one(uint64_t synced)
+{
+    (void)written(EFFECT_SEND);
+    receive();
+    world->outlook.last = world->log.last;
+    world->node.partitions.schedule.written = world->log.position;
+    replica_durable(replica(), synced);
+    return world->log.last;
+}
+
+/* APPENDFSYNC everysec: what waited goes out at the write, and a checkpoint waits for the sync, of
+ * all that was written before nobody writes any more. */
+static void test_what_is_written_is_told_and_what_is_synced_is_durable(void **state)
+{
+    (void)state;
+    part()->lazy = true;
+    qr_slot before = replica_durable_slot(replica());
+    for (uint32_t i = 1; i <= 3; i++) {
+        assert_true(write_one(0) > before);
+        assert_int_equal(world->sent, i);
+        assert_int_equal(world->durable, world->minted);
+        assert_int_equal(replica_durable_slot(replica()), before);
+    }
+    uint64_t position = world->log.position;
+    qr_slot synced = world->log.last;
+    (void)write_one(position - 1); /* the first of them are; the next is waited for */
+    assert_true(replica_durable_slot(replica()) > before);
+    assert_true(replica_durable_slot(replica()) < synced);
+    replica_durable(replica(), world->log.position);
+    assert_int_equal(replica_durable_slot(replica()), world->log.last);
+}
+
 static void test_a_turn_tells_of_a_sync_before_what_it_submits_L3(void **state)
 {
     (void)state;
@@ -380,6 +413,7 @@ int main(void)
         TEST(test_a_key_that_expires_makes_turns_L1),
         TEST(test_an_answer_is_applied_without_a_turn_L1),
         TEST(test_a_sync_releases_at_once_and_is_told_before_the_next_event_L3),
+        TEST(test_what_is_written_is_told_and_what_is_synced_is_durable),
         TEST(test_a_turn_tells_of_a_sync_before_what_it_submits_L3),
         TEST(test_where_the_step_is_waited_for_a_sync_has_its_turn_L3),
         TEST(test_an_answer_that_waits_for_the_disk_has_its_turn_L3),
