@@ -14,6 +14,7 @@ static void draw_rule(struct backup *b, struct rng *rng)
     b->all = which == 2;
     b->copies = b->local ? 0 : b->all || which < 7 ? 1 : COPIES_MAX;
     b->logical = rng_chance(rng, 1, 2);
+    b->lazy = rng_chance(rng, 1, 4);
 }
 
 void backup_draw(struct run *run)
@@ -21,6 +22,7 @@ void backup_draw(struct run *run)
     struct rng rng = rng_from(run->realm->seed ^ 0x7072696d617279u);
     run->backup.is = true;
     draw_rule(&run->backup, &rng);
+    run->realm->keeps_memory = run->backup.lazy;
     for (uint32_t i = 0; i < run->askers; i++) {
         run->asker[i].hop.kind = HOP_NEVER; /* there are no sessions in it */
     }
@@ -45,8 +47,8 @@ void backup_strategy(const struct backup *b, char *p, size_t cap)
                        : b->copies == 1 ? "ANY~1"
                                         : "ANY~2";
     if (b->is) {
-        (void)snprintf(p, cap, "primary LOG %s ACK %s", b->logical ? "logical" : "statement",
-                       rule);
+        (void)snprintf(p, cap, "primary LOG %s ACK %s%s", b->logical ? "logical" : "statement",
+                       rule, b->lazy ? "~ON~received APPENDFSYNC everysec" : "");
     } else {
         (void)snprintf(p, cap, "RAFT");
     }
@@ -57,6 +59,16 @@ static const char *other_rule(struct rng *rng)
 {
     static const char *const rules[] = { "ANY~1", "ANY~1", "ANY~2", "ALL", "ANY~1~ON~durable" };
     return rules[rng_below(rng, ARRAY_COUNT(rules))];
+}
+
+static void print_rule(const struct backup *b, struct rng *rng, char *p, size_t cap)
+{
+    const char *rule = b->local ? "LOCAL" : other_rule(rng);
+    bool stage = strstr(rule, "~ON~") != NULL;
+    const char *sync = !b->lazy                          ? ""
+                       : stage || rng_chance(rng, 1, 3) ? " APPENDFSYNC always"
+                                                        : "~ON~received APPENDFSYNC everysec";
+    (void)snprintf(p, cap, "KEYSPACE ALTER cart ACK %s%s", rule, sync);
 }
 
 /* Nothing is lost by it, whenever it comes; what LOCAL loses by FORCE is named. */
@@ -76,7 +88,7 @@ static void print_failover(const struct run *run, struct rng *rng, char *p, size
 bool backup_order(const struct run *run, struct rng *rng, char *p, size_t cap)
 {
     const struct backup *b = &run->backup;
-    char strategy[60];
+    char strategy[100];
     bool orders = b->is && (b->made ? rng_chance(rng, 1, 4) : rng_chance(rng, 9, 10));
     if (orders && !b->made) {
         uint32_t most = run->seats < 5 ? run->seats : 5, least = backup_replicas_min(b);
@@ -88,7 +100,7 @@ bool backup_order(const struct run *run, struct rng *rng, char *p, size_t cap)
     } else if (orders && rng_chance(rng, 1, 2)) {
         print_failover(run, rng, p, cap);
     } else if (orders) {
-        (void)snprintf(p, cap, "KEYSPACE ALTER cart ACK %s", b->local ? "LOCAL" : other_rule(rng));
+        print_rule(b, rng, p, cap);
     }
     return orders;
 }

@@ -14,6 +14,7 @@ struct backup {
     uint32_t copies; /* beside the primary's; as many as there are replicas: ALL */
     bool all;
     bool logical;    /* LOG */
+    bool lazy;       /* APPENDFSYNC everysec; machines keep their memory in these worlds */
     uint64_t found, named; /* elements at the end: in their lists; gone, and in journals */
     bool made;       /* the operator was told that it is there */
     uint32_t last_orders; /* of the last phase, that were answered */

@@ -417,12 +417,12 @@ uint64_t host_lose_power(struct host *host)
 {
     qr_assert(running == NULL);
     host->up = false;
-    host->losses++;
+    host->losses += host->realm->keeps_memory ? 0 : 1;
     if (host->process != NULL) {
         host->process->state = PROCESS_DIED;
         clear(host->process, true);
     }
-    return drive_lose_power(host->drive, &host->realm->rng);
+    return host->realm->keeps_memory ? 0 : drive_lose_power(host->drive, &host->realm->rng);
 }
 
 void host_power_on(struct host *host)

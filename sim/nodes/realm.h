@@ -142,6 +142,7 @@ struct realm {
     struct link link[HOSTS_MAX][HOSTS_MAX]; /* from the first to the second */
     struct connection *connections;
     struct realm_pace pace;
+    bool keeps_memory; /* of the machines: where power was lost only what runs there is killed */
     uint64_t felt[FELTS]; /* how much came of each kind of fault (faults.def, felt.def) */
     ucontext_t context;
     const void *stack_bottom; /* of the thread, for AddressSanitizer */

@@ -309,7 +309,7 @@ static void print_order(const struct run *run, struct rng *rng, char *p, size_t 
     unsigned some = 1 + (unsigned)rng_below(rng, run->seats);
     unsigned replicas = run->fragile > 0 && some < 3 ? 3 : some;
     unsigned least = backup_replicas_min(&run->backup);
-    char strategy[60];
+    char strategy[100];
     backup_strategy(&run->backup, strategy, sizeof strategy);
     switch (rng_below(rng, run->visitors > 0 ? 8 : 6)) {
     case 6:
@@ -346,7 +346,7 @@ static void print_last_order(const struct run *run, struct rng *rng, char *p, si
         drained = run->backup.is ? drained : 1 + (unsigned)rng_below(rng, run->seats);
         print(p, cap, "MEMBER DRAIN %u CANCEL", drained);
     } else {
-        char strategy[60];
+        char strategy[100];
         backup_strategy(&run->backup, strategy, sizeof strategy);
         print(p, cap, "KEYSPACE CREATE " KEYSPACE " STRATEGY %s REPLICAS %u", strategy,
               (unsigned)backup_replicas_min(&run->backup));
