@@ -7,6 +7,11 @@
 /* Appends a formatted line and "\r\n"; `out` is a growing buffer. */
 void info_line(struct reply *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+static inline unsigned info_percent(uint64_t part, uint64_t whole)
+{
+    return whole == 0 ? 0 : (unsigned)((double)part * 100 / (double)whole);
+}
+
 void info_replication(struct node *node, struct reply *out);
 void info_keyspaces(struct node *node, struct reply *out);
 void info_raft(struct node *node, struct reply *out);

@@ -32,21 +32,6 @@ struct sums {
     struct peer_sum peer[MEMBERS_MAX];
 };
 
-const char *follower_state_name(enum follower_state state)
-{
-    static const char *const names[] = {
-#define FOLLOWER_NAME(NAME, name) [FOLLOWER_##NAME] = name,
-        FOLLOWER_STATES(FOLLOWER_NAME)
-#undef FOLLOWER_NAME
-    };
-    return names[state];
-}
-
-static unsigned percent(uint64_t part, uint64_t whole)
-{
-    return whole == 0 ? 0 : (unsigned)((double)part * 100 / (double)whole);
-}
-
 /* --- Sums ----------------------------------------------------------------------------------- */
 
 static void add_peer(struct partition *p, node_index i, struct sums *out)
@@ -141,8 +126,8 @@ static void peer_line(const struct node *node, node_index i, const struct peer_s
               sum->known ? (long long)sum->lag.ops : -1LL,
               sum->known ? (long long)sum->lag.bytes : -1LL, ms_of(sum->known, sum->lag.age),
               ms_of(true, sum->silence),
-              brought_up ? percent(sum->copy.sent, sum->copy.total) : 100u, (ull)sum->copy.sent,
-              (ull)sum->copy.total, (ull)sum->copy.bytes_per_second);
+              brought_up ? info_percent(sum->copy.sent, sum->copy.total) : 100u,
+              (ull)sum->copy.sent, (ull)sum->copy.total, (ull)sum->copy.bytes_per_second);
 }
 
 static void followers(const struct node *node, const struct sums *sums, struct reply *out)

@@ -8,11 +8,6 @@
 
 typedef unsigned long long ull; /* what printf calls 64 bits */
 
-static unsigned percent(uint64_t part, uint64_t whole)
-{
-    return whole == 0 ? 0 : (unsigned)((double)part * 100 / (double)whole);
-}
-
 /* As Redis tells a replica's full synchronisation. */
 void info_sync_lines(const struct node *node, struct reply *out)
 {
@@ -23,7 +18,7 @@ void info_sync_lines(const struct node *node, struct reply *out)
     info_line(out, "master_sync_total_bytes:%llu", (ull)f.total);
     info_line(out, "master_sync_read_bytes:%llu", (ull)f.done);
     info_line(out, "master_sync_left_bytes:%llu", (ull)(f.total - f.done));
-    info_line(out, "master_sync_perc:%u", f.active ? percent(f.done, f.total) : 100);
+    info_line(out, "master_sync_perc:%u", f.active ? info_percent(f.done, f.total) : 100);
     info_line(out, "master_sync_last_io_seconds_ago:%lld",
               f.active ? (long long)(silence / QR_SECOND) : -1LL);
 }

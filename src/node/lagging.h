@@ -42,8 +42,17 @@ enum follower_state {
 #define FOLLOWER_TAG(NAME, name) FOLLOWER_##NAME,
     FOLLOWER_STATES(FOLLOWER_TAG)
 #undef FOLLOWER_TAG
+        FOLLOWER_STATE_COUNT
 };
-const char *follower_state_name(enum follower_state state);
+static inline const char *follower_state_name(enum follower_state state)
+{
+    static const char *const names[] = {
+#define FOLLOWER_NAME(NAME, name) [FOLLOWER_##NAME] = name,
+        FOLLOWER_STATES(FOLLOWER_NAME)
+#undef FOLLOWER_NAME
+    };
+    return names[state];
+}
 
 struct follower_sight {
     enum follower_state state;
