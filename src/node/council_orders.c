@@ -55,18 +55,15 @@ static void call_off(struct node *node, const struct council_order *o, const str
 /* It did not come about: who leads now, and why no other one does. */
 static void refuse(struct node *node, const struct council_order *o, const char *what)
 {
-    char text[ANSWER_BYTES];
     const struct succession *s = map_succession(node->map, o->group);
     const char *why = o->why[0] != 0 ? "; " : "";
     if (s == NULL || s->primary == NODE_NONE) {
-        (void)snprintf(text, sizeof text, "ERR FAILOVER %s, no node leads at the moment%s%s", what,
-                       why, o->why);
+        orders_refuse(o->p, "ERR FAILOVER %s, no node leads at the moment%s%s", what, why, o->why);
     } else {
-        (void)snprintf(text, sizeof text, "ERR FAILOVER %s, node %u %s%s%s", what,
-                       (unsigned)node->known[s->primary].id,
-                       s->primary == o->primary ? "still leads" : "leads now", why, o->why);
+        orders_refuse(o->p, "ERR FAILOVER %s, node %u %s%s%s", what,
+                      (unsigned)node->known[s->primary].id,
+                      s->primary == o->primary ? "still leads" : "leads now", why, o->why);
     }
-    orders_refuse(o->p, "%s", text);
 }
 
 void council_order_end(struct node *node, struct council_order *order)

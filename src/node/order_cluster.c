@@ -72,7 +72,6 @@ static void write_status(struct node *node, struct pending *p)
 
 static void finalize(struct node *node, struct pending *p)
 {
-    char why[256];
     node_index lowest;
     if (!control_begins(node, p)) {
         return;
@@ -89,18 +88,17 @@ static void finalize(struct node *node, struct pending *p)
         return;
     }
     if (lowest == NODE_NONE || level_of(node, lowest) == active) {
-        (void)snprintf(why, sizeof why,
-                       "ERR level %u is active and there is no higher one that all members know, "
-                       "nothing was changed",
-                       active);
+        orders_refuse(p,
+                      "ERR level %u is active and there is no higher one that all members know, "
+                      "nothing was changed",
+                      active);
     } else {
-        (void)snprintf(why, sizeof why,
-                       "UNSAFE node %u is away or runs an older version, and could not take part "
-                       "any more: start it with this version or MEMBER REMOVE it, nothing was "
-                       "changed",
-                       local_member(node, lowest)->id);
+        orders_refuse(p,
+                      "UNSAFE node %u is away or runs an older version, and could not take part "
+                      "any more: start it with this version or MEMBER REMOVE it, nothing was "
+                      "changed",
+                      local_member(node, lowest)->id);
     }
-    orders_refuse(p, "%s", why);
 }
 
 void order_cmd_CLUSTER_UPGRADE(struct node *node, struct pending *p, const struct span *argv,
