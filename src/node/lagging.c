@@ -24,7 +24,7 @@ struct lagging {
     qr_term term;
     uint64_t bytes; /* of the log, since this began */
     uint64_t limit; /* MAXLAG; 0: none */
-    bool limit_is_bytes, stalled;
+    bool limit_is_bytes;
     uint8_t policy;     /* enum primary_lagging */
     uint16_t dropped;   /* B4 */
     uint16_t returning; /* fed again, and not yet within MAXLAG */
@@ -95,7 +95,7 @@ void lagging_forget(struct partition *p)
     struct lagging_list *list = &p->node->lagging;
     struct lagging *l = p->lagging;
     if (l != NULL) {
-        if (l->stalled && p->replica != NULL) {
+        if (p->replica != NULL) {
             p->replica->stalled = false;
         }
         p->lagging = NULL;
@@ -138,12 +138,12 @@ static struct follower_sight follower_of(const struct partition *p, const struct
     if (f.known && l != NULL) { /* A1 */
         f.lag = lag_of(&l->marks, m->match, is_timely(node, m) ? m->echoed : node->clock);
     }
-    f.state = !peers_connected(node->peers, i)                  ? FOLLOWER_AWAY
-              : brought_up                                      ? FOLLOWER_BOOTSTRAP
-              : m->forgetful || lagging_is_dropped(p, i)        ? FOLLOWER_FENCED
-              : l != NULL && l->stalled && is_beyond(l, &f.lag) ? FOLLOWER_THROTTLED
-              : f.lag.ops > ONLINE_LAG                          ? FOLLOWER_CATCHUP
-                                                                : FOLLOWER_ONLINE;
+    f.state = !peers_connected(node->peers, i)                           ? FOLLOWER_AWAY
+              : brought_up                                               ? FOLLOWER_BOOTSTRAP
+              : m->forgetful || lagging_is_dropped(p, i)                 ? FOLLOWER_FENCED
+              : l != NULL && p->replica->stalled && is_beyond(l, &f.lag) ? FOLLOWER_THROTTLED
+              : f.lag.ops > ONLINE_LAG                                   ? FOLLOWER_CATCHUP
+                                                                         : FOLLOWER_ONLINE;
     return f;
 }
 
@@ -194,8 +194,7 @@ static void judge_stall(struct lagging *l, const struct outlook *o)
 {
     struct partition *p = l->partition;
     bool stalled = should_stall(l, o);
-    if (stalled != l->stalled) {
-        l->stalled = stalled;
+    if (stalled != p->replica->stalled) {
         p->replica->stalled = stalled;
         partition_wake(p); /* what waits may go */
         node_stir(p->node);
@@ -204,8 +203,7 @@ static void judge_stall(struct lagging *l, const struct outlook *o)
 
 bool lagging_refuses(const struct partition *p, qr_time since)
 {
-    bool stalled = p->lagging != NULL && p->lagging->stalled;
-    return stalled && p->node->clock - since >= STALL_PATIENCE;
+    return p->replica != NULL && p->replica->stalled && p->node->clock - since >= STALL_PATIENCE;
 }
 
 /* One whom it finds beyond MAXLAG is dropped; one that answers in time again is fed. */
