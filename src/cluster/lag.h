@@ -9,7 +9,7 @@
  *    silent nothing is on its way any more: it lacks all that it has not acknowledged.
  * A2 Entries that were there when the leader began to lead count from then on.
  * A3 Bounded: of a full table the mark goes whose neighbours are closest together for their age.
- *    So an age is told to about an eighth of itself, however old it is; bytes alike.
+ *    So an age is told to about a third of itself, however old it is; bytes alike.
  *
  * Pure. */
 #ifndef CLUSTER_LAG_H

@@ -98,7 +98,7 @@ static void test_what_all_have_is_forgotten(void **state)
 }
 
 /* An hour of it, with followers that stopped at all sorts of times. */
-static void test_any_age_is_told_to_an_eighth(void **state)
+static void test_any_age_is_told_to_a_third(void **state)
 {
     (void)state;
     qr_time end = BEGIN + 3600 * QR_SECOND;
@@ -120,7 +120,7 @@ int main(void)
         cmocka_unit_test_setup(test_what_came_after_a_question_is_on_its_way, setup),
         cmocka_unit_test_setup(test_marks_are_not_closer_than_the_grain, setup),
         cmocka_unit_test_setup(test_what_all_have_is_forgotten, setup),
-        cmocka_unit_test_setup(test_any_age_is_told_to_an_eighth, setup),
+        cmocka_unit_test_setup(test_any_age_is_told_to_a_third, setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
