@@ -33,7 +33,8 @@
 #define MAP_LEVEL_REQUESTS 3u  /* requests have ids, and keyspaces more options (records.c) */
 #define MAP_LEVEL_PRIMARY 4u   /* STRATEGY primary, and successions */
 #define MAP_LEVEL_COPIES 5u    /* more of what its copies can be asked for */
-#define MAP_LEVEL_NEWEST MAP_LEVEL_COPIES
+#define MAP_LEVEL_FOLLOWERS 6u /* what its followers answer, and how far they are behind */
+#define MAP_LEVEL_NEWEST MAP_LEVEL_FOLLOWERS
 
 #define MAP_HISTORY_MS_MAX 86400000u
 #define MAP_IDMP_SECONDS_MAX 86400u

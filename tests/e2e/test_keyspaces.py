@@ -237,7 +237,7 @@ def test_what_makes_no_sense_is_refused_and_changes_nothing(three, words, match)
     (("MEMBER", "SET", "1", "PRIORITY", "256"), "^ERR .*priority"),
     (("MEMBER", "ADD", "1", "127.0.0.1:1"), "^ERR there is a member with that id"),
     (("MEMBER", "ADD", "4", "there"), "^ERR an address is host:port"),
-    (("CLUSTER", "UPGRADE", "FINALIZE"), "^ERR level 5 is active"),
+    (("CLUSTER", "UPGRADE", "FINALIZE"), "^ERR level 6 is active"),
     (("CLUSTER", "UPGRADE", "NOW"), "^ERR syntax error: it is CLUSTER UPGRADE"),
 ])
 def test_other_orders_that_make_no_sense_change_nothing(three, words, match):

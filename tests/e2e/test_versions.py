@@ -13,7 +13,7 @@ from peer import crc32c
 from resp import Closed, Error, as_row, as_rows, as_text
 from test_members import GrowingCluster, members, start_joined
 
-NEXT = {"QUORATE_PRETEND_LEVEL": "6"}
+NEXT = {"QUORATE_PRETEND_LEVEL": "7"}
 FIRST = {"QUORATE_PRETEND_LEVEL": "1"}
 
 
@@ -52,15 +52,15 @@ def digests(cluster):
 
 def test_a_new_cluster_begins_with_the_level_of_its_version():
     with Cluster(3) as cluster:
-        assert set(levels(cluster)) == {5}
+        assert set(levels(cluster)) == {6}
         status = upgrade(cluster.followers()[0])
-        assert (status["level"], status["all_know"], status["can_finalize"]) == (5, 5, "no")
-        assert [as_row(row)["knows"] for row in status["members"]] == [5, 5, 5]
-        with pytest.raises(Error, match="^ERR level 5 is active and there is no higher one"):
+        assert (status["level"], status["all_know"], status["can_finalize"]) == (6, 6, "no")
+        assert [as_row(row)["knows"] for row in status["members"]] == [6, 6, 6]
+        with pytest.raises(Error, match="^ERR level 6 is active and there is no higher one"):
             upgrade(cluster.nodes[0], "FINALIZE")
         with pytest.raises(Error, match="^ERR syntax error"):
             cluster.nodes[0].call("CLUSTER", "UPGRADE", "NOW")
-        assert all("level 5\n" in identity(node) for node in cluster.nodes)
+        assert all("level 6\n" in identity(node) for node in cluster.nodes)
 
 
 def test_at_the_first_level_there_are_no_keyspaces_until_it_is_raised():
@@ -84,7 +84,7 @@ def test_at_the_first_level_there_are_no_keyspaces_until_it_is_raised():
                 node.call(*words)
         wait_for(lambda: upgrade(node)["can_finalize"] == "yes", "all are known to know it")
         assert node.call("CLUSTER", "UPGRADE", "FINALIZE") == "OK"
-        assert set(levels(cluster)) == {5}
+        assert set(levels(cluster)) == {6}
         assert node.call("KEYSPACE", "CREATE", "a", "STRATEGY", "raft") == "OK"
 
 
@@ -95,40 +95,40 @@ def test_scenario_51_a_mixed_cluster_executes_as_one_and_there_is_no_way_back_be
             start_as(node, NEXT)
             cluster.wait_ready()
             status = upgrade(cluster.nodes[2])
-            assert (status["level"], status["can_finalize"]) == (5, "no")
-            with pytest.raises(Error, match="^UPGRADE that needs level 6 of the cluster, and"):
-                node.call("DEBUG", "LEVEL", "6")
-        refusal = "^UNSAFE node [23] is away or runs an older version|^ERR level 5"
+            assert (status["level"], status["can_finalize"]) == (6, "no")
+            with pytest.raises(Error, match="^UPGRADE that needs level 7 of the cluster, and"):
+                node.call("DEBUG", "LEVEL", "7")
+        refusal = "^UNSAFE node [23] is away or runs an older version|^ERR level 6"
         with pytest.raises(Error, match=refusal):
             upgrade(cluster.nodes[0], "FINALIZE")
-        assert set(levels(cluster)) == {5}
+        assert set(levels(cluster)) == {6}
         assert cluster.nodes[1].call("KEYSPACE", "CREATE", "mixed", "STRATEGY", "raft") == "OK"
-        assert cluster.nodes[2].call("DEBUG", "LEVEL", "5") == "OK"
+        assert cluster.nodes[2].call("DEBUG", "LEVEL", "6") == "OK"
         back = cluster.nodes[1]  # one may still go back
         back.terminate()
-        start_as(back, {"QUORATE_PRETEND_LEVEL": "5"})
+        start_as(back, {"QUORATE_PRETEND_LEVEL": "6"})
         cluster.wait_ready()
         for node in cluster.nodes[1:]:
             node.terminate()
             start_as(node, NEXT)
             cluster.wait_ready()
-        wait_for(lambda: upgrade(cluster.nodes[0])["can_finalize"] == "yes", "all know level 6")
+        wait_for(lambda: upgrade(cluster.nodes[0])["can_finalize"] == "yes", "all know level 7")
         assert cluster.nodes[0].call("CLUSTER", "UPGRADE", "FINALIZE") == "OK"
-        assert set(levels(cluster)) == {6}
+        assert set(levels(cluster)) == {7}
         for node in cluster.nodes:
-            assert node.call("DEBUG", "LEVEL", "6") == "OK"
-            assert "level 6\n" in identity(node)
+            assert node.call("DEBUG", "LEVEL", "7") == "OK"
+            assert "level 7\n" in identity(node)
         load.finish()
         load.check_history()
         assert len(digests(cluster)) == 1
         late = cluster.nodes[2]
         late.terminate()
-        late.environment = {"QUORATE_PRETEND_LEVEL": "5"}
+        late.environment = {"QUORATE_PRETEND_LEVEL": "6"}
         late.start()
         assert late.wait() != 0
-        assert ("belongs to a cluster whose level is 6 by now, and this version knows levels up to "
-                "5: start the newer version, there is no way back") in late.log()
-        forget_level(late, 5)  # it hears of the level from the records then, and loses nothing
+        assert ("belongs to a cluster whose level is 7 by now, and this version knows levels up to "
+                "6: start the newer version, there is no way back") in late.log()
+        forget_level(late, 6)  # it hears of the level from the records then, and loses nothing
         late.start()
         assert late.wait() == 1
         assert ("the cluster is of a level that this version does not know: start a newer "
@@ -136,7 +136,7 @@ def test_scenario_51_a_mixed_cluster_executes_as_one_and_there_is_no_way_back_be
         start_as(late, NEXT)
         cluster.wait_ready()
         assert len(digests(cluster)) == 1
-        assert "level 6\n" in identity(late)
+        assert "level 7\n" in identity(late)
 
 
 def test_finalize_waits_for_nobody_and_needs_all():
@@ -163,7 +163,7 @@ def test_a_joiner_that_does_not_know_the_level_is_refused_before_it_counts():
         late.environment = FIRST
         late.start()
         assert late.wait() == 1
-        assert ("the cluster does not take this node in: the cluster is of level 5, which this "
+        assert ("the cluster does not take this node in: the cluster is of level 6, which this "
                 "node's version does not know: start a newer version") in late.log()
         assert members(first).keys() == {1}
         late.environment = {}

@@ -95,20 +95,20 @@ static void test_a_level_is_noted_down_for_good(void **state)
 {
     struct fixture *f = *state;
     struct identity identity;
-    assert_int_equal(setenv("QUORATE_PRETEND_LEVEL", "6", 1), 0);
+    assert_int_equal(setenv("QUORATE_PRETEND_LEVEL", "7", 1), 0);
     assert_true(open_it(f, &identity));
     assert_int_equal(identity.level, MAP_LEVEL_NEWEST);
-    assert_int_equal(identity_level(f->io, &identity, 6), 0);
-    assert_int_equal(identity_level(f->io, &identity, 5), 0); /* no way back */
-    assert_int_equal(identity.level, 6);
+    assert_int_equal(identity_level(f->io, &identity, 7), 0);
+    assert_int_equal(identity_level(f->io, &identity, 6), 0); /* no way back */
+    assert_int_equal(identity.level, 7);
     identity_close(&identity);
     f->config.bootstrap = false;
     assert_true(open_it(f, &identity));
-    assert_int_equal(identity.level, 6);
+    assert_int_equal(identity.level, 7);
     identity_close(&identity);
-    assert_int_equal(setenv("QUORATE_PRETEND_LEVEL", "5", 1), 0);
+    assert_int_equal(setenv("QUORATE_PRETEND_LEVEL", "6", 1), 0);
     assert_false(open_it(f, &identity));
-    assert_non_null(strstr(f->message, "level is 6 by now, and this version knows levels up to 5"));
+    assert_non_null(strstr(f->message, "level is 7 by now, and this version knows levels up to 6"));
 }
 
 static void test_an_empty_directory_needs_bootstrap(void **state)
