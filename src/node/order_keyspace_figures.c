@@ -3,6 +3,7 @@
 
 #include "node/control_internal.h"
 #include "node/keyspace_options.h"
+#include "node/lagging.h"
 #include "node/local_internal.h"
 #include "node/replica.h"
 
@@ -68,6 +69,22 @@ void order_cmd_KEYSPACE_STATS(struct node *node, struct pending *p, const struct
     stream_answered(p, STATUS_OK);
 }
 
+/* A leader of an older version does not tell the state, nor what belongs to it. */
+static void write_replica(struct reply *reply, uint32_t id, const struct partition_report *r,
+                          node_index i)
+{
+    bool told = r->state[i] != 0;
+    bool known = told && r->lag_ms[i] != REPORT_UNKNOWN;
+    reply_map(reply, 6);
+    reply_field_integer(reply, "node", id);
+    reply_field_text(reply, "role", (r->voters >> i & 1) != 0 ? "voter" : "learner");
+    reply_field_text(reply, "state",
+                     told ? follower_state_name((enum follower_state)(r->state[i] - 1)) : "");
+    reply_field_integer(reply, "lag", (int64_t)r->lag[i]);
+    reply_field_integer(reply, "lag_bytes", known ? (int64_t)r->lag_bytes[i] : -1);
+    reply_field_integer(reply, "lag_ms", known ? (int64_t)r->lag_ms[i] : -1);
+}
+
 static void write_lag(struct reply *reply, const struct node *node,
                       const struct map_partition *part, const struct partition_report *r,
                       node_index leader)
@@ -87,10 +104,7 @@ static void write_lag(struct reply *reply, const struct node *node,
         if ((members >> i & 1) == 0 || i == leader) {
             continue;
         }
-        reply_map(reply, 3);
-        reply_field_integer(reply, "node", local_member(node, i)->id);
-        reply_field_text(reply, "role", (r->voters >> i & 1) != 0 ? "voter" : "learner");
-        reply_field_integer(reply, "lag", (int64_t)r->lag[i]);
+        write_replica(reply, local_member(node, i)->id, r, i);
     }
 }
 

@@ -1,8 +1,11 @@
 #include "node/report_frames.h"
 
 #include "base/wire.h"
+#include "node/lagging.h"
 
-static void write_partition(struct wire_writer *w, const struct partition_report *r)
+enum report_flag { REPORT_WHOLE = 1, REPORT_FOLLOWERS = 2, REPORT_FLAGS = 3 };
+
+static void write_partition(struct wire_writer *w, const struct partition_report *r, bool followers)
 {
     wire_put_u32(w, r->group);
     wire_put_u64(w, r->term);
@@ -18,6 +21,11 @@ static void write_partition(struct wire_writer *w, const struct partition_report
         if (((r->voters | r->others) >> i & 1) != 0) {
             wire_put_u64(w, r->lag[i]);
         }
+        if (followers && ((r->voters | r->others) >> i & 1) != 0) {
+            wire_put_u8(w, r->state[i]);
+            wire_put_u32(w, r->lag_ms[i]);
+            wire_put_u64(w, r->lag_bytes[i]);
+        }
     }
     if (r->others != 0) {
         wire_put_u64(w, r->copy_left);
@@ -32,7 +40,8 @@ size_t report_write(const struct report *report, uint8_t *p)
     wire_put_u64(&w, report->nonce);
     wire_put_u64(&w, report->version);
     wire_put_u16(&w, report->level);
-    wire_put_u8(&w, report->whole ? 1 : 0);
+    wire_put_u8(&w, (uint8_t)((report->whole ? REPORT_WHOLE : 0) |
+                              (report->followers ? REPORT_FOLLOWERS : 0)));
     wire_put_u16(&w, (uint16_t)report->client_counts);
     for (uint32_t i = 0; i < report->client_counts; i++) {
         wire_put_u32(&w, report->clients[i].keyspace);
@@ -40,12 +49,12 @@ size_t report_write(const struct report *report, uint8_t *p)
     }
     wire_put_u16(&w, (uint16_t)report->partitions);
     for (uint32_t i = 0; i < report->partitions; i++) {
-        write_partition(&w, &report->partition[i]);
+        write_partition(&w, &report->partition[i], report->followers);
     }
     return w.n;
 }
 
-static bool read_partition(struct wire_reader *r, struct partition_report *out)
+static bool read_partition(struct wire_reader *r, struct partition_report *out, bool followers)
 {
     *out = (struct partition_report){ .group = wire_get_u32(r) };
     out->term = wire_get_u64(r);
@@ -64,6 +73,12 @@ static bool read_partition(struct wire_reader *r, struct partition_report *out)
         if (((out->voters | out->others) >> i & 1) != 0) {
             out->lag[i] = wire_get_u64(r);
         }
+        if (followers && ((out->voters | out->others) >> i & 1) != 0) {
+            out->state[i] = wire_get_u8(r);
+            out->lag_ms[i] = wire_get_u32(r);
+            out->lag_bytes[i] = wire_get_u64(r);
+            r->bad = r->bad || out->state[i] > FOLLOWER_STATE_COUNT;
+        }
     }
     if (out->others != 0) {
         out->copy_left = wire_get_u64(r);
@@ -79,10 +94,11 @@ bool report_read(struct span in, struct report *out)
     out->nonce = wire_get_u64(&r);
     out->version = wire_get_u64(&r);
     out->level = wire_get_u16(&r);
-    uint8_t whole = wire_get_u8(&r);
-    out->whole = whole == 1;
+    uint8_t flags = wire_get_u8(&r);
+    out->whole = (flags & REPORT_WHOLE) != 0;
+    out->followers = (flags & REPORT_FOLLOWERS) != 0;
     out->client_counts = wire_get_u16(&r);
-    valid = valid && whole <= 1 && !r.bad && out->client_counts <= REPORT_KEYSPACES_MAX;
+    valid = valid && flags <= REPORT_FLAGS && !r.bad && out->client_counts <= REPORT_KEYSPACES_MAX;
     for (uint32_t i = 0; valid && i < out->client_counts; i++) {
         out->clients[i].keyspace = wire_get_u32(&r);
         out->clients[i].clients = wire_get_u32(&r);
@@ -90,7 +106,7 @@ bool report_read(struct span in, struct report *out)
     out->partitions = valid ? wire_get_u16(&r) : 0;
     valid = valid && !r.bad && out->partitions <= REPORT_PARTITIONS_MAX;
     for (uint32_t i = 0; valid && i < out->partitions; i++) {
-        valid = read_partition(&r, &out->partition[i]);
+        valid = read_partition(&r, &out->partition[i], out->followers);
     }
     return valid && !r.bad && r.at == in.n;
 }

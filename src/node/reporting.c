@@ -2,7 +2,9 @@
 
 #include "base/alloc.h"
 #include "base/linked.h"
+#include "cluster/map.h"
 #include "node/control.h"
+#include "node/lagging.h"
 #include "node/node.h"
 #include "node/partitions.h"
 #include "node/quota.h"
@@ -83,7 +85,17 @@ static void look_at_copies(const struct partition *partition, struct partition_r
     }
 }
 
-static void look_at(const struct partition *partition, struct partition_report *out)
+static void look_at_follower(struct partition *partition, node_index i,
+                             struct partition_report *out)
+{
+    struct follower_sight f = lagging_of(partition, i);
+    qr_time ms = (f.lag.age + QR_MILLISECOND - 1) / QR_MILLISECOND;
+    out->state[i] = (uint8_t)(1 + f.state);
+    out->lag_ms[i] = f.known ? (uint32_t)min_u64((uint64_t)ms, REPORT_UNKNOWN - 1) : REPORT_UNKNOWN;
+    out->lag_bytes[i] = f.known ? f.lag.bytes : 0;
+}
+
+static void look_at(struct partition *partition, bool followers, struct partition_report *out)
 {
     const struct outlook *o = replica_seen(partition->replica);
     const struct membership *m = &o->membership;
@@ -101,10 +113,13 @@ static void look_at(const struct partition *partition, struct partition_report *
         out->keys += store_count(store, db);
     }
     for (node_index i = 0; i < MEMBERS_MAX; i++) {
-        bool member = ((out->voters | out->others) >> i & 1) != 0;
-        bool behind = member && i != replica_me(partition->replica) && i < o->members &&
-                      o->member[i].match < o->last;
+        bool other =
+            ((out->voters | out->others) >> i & 1) != 0 && i != replica_me(partition->replica);
+        bool behind = other && i < o->members && o->member[i].match < o->last;
         out->lag[i] = behind ? o->last - o->member[i].match : 0;
+        if (other && followers) {
+            look_at_follower(partition, i, out);
+        }
     }
     look_at_copies(partition, out);
 }
@@ -122,7 +137,7 @@ static void tell_led(struct partition *partition, qr_time passed, struct report 
         partition->told->refused = quota->refused;
     }
     struct told_partition *told = partition->told;
-    look_at(partition, &now);
+    look_at(partition, out->followers, &now);
     uint64_t ms = passed > QR_MILLISECOND ? (uint64_t)(passed / QR_MILLISECOND) : 1;
     now.ops = (uint32_t)((quota->ops - told->ops) * 1000 / ms);
     now.refused = (uint32_t)((quota->refused - told->refused) * 1000 / ms);
@@ -132,8 +147,10 @@ static void tell_led(struct partition *partition, qr_time passed, struct report 
         told->report = now;
         out->partition[out->partitions++] = now;
     }
-    if (now.ops != 0 || now.refused != 0 || now.copy != 0 || partition->source != NULL) {
-        reporting_note(partition); /* it has changes without turns: a rate that ends, a copy */
+    if (now.ops != 0 || now.refused != 0 || now.copy != 0 || partition->source != NULL ||
+        partition->lagging != NULL) {
+        reporting_note(
+            partition); /* it has changes without turns: a rate that ends, a copy, an age */
     }
 }
 
@@ -197,10 +214,11 @@ static void begin_pass(struct node *node, struct reporting *r, node_index leader
                        struct report *out)
 {
     qr_term term = replica_seen(node->zero->replica)->term;
-    out->whole = r->to != leader || r->term != term;
+    out->whole = r->to != leader || r->term != term || r->followers != out->followers;
     if (out->whole) {
         r->to = leader;
         r->term = term;
+        r->followers = out->followers;
         tell_anew(node);
     }
     reporting_note(node->zero); /* it has all turns */
@@ -217,6 +235,7 @@ bool reporting_compose(struct node *node, struct reporting *r, node_index leader
     out->whole = false;
     out->version = engine_system_version(node->zero->engine);
     out->level = (uint16_t)control_level_known(node);
+    out->followers = control_level(node) >= MAP_LEVEL_FOLLOWERS;
     out->partitions = 0;
     if (!r->begun) {
         begin_pass(node, r, leader, out);

@@ -30,7 +30,8 @@ struct reporting {
     node_index asked_by; /* and whose it is */
     uint32_t left;       /* partitions that the pass under way has still to look at */
     bool begun;
-    bool begins; /* the pass has met a leader that has not all of its state yet */
+    bool followers; /* it was told how they do */
+    bool begins;    /* the pass has met a leader that has not all of its state yet */
     qr_time passed; /* when the last pass ended */
 };
 

@@ -6,7 +6,7 @@ import pytest
 
 from cluster import Cluster, wait_for
 from primaries import attempt, create, primary, wait_equal
-from resp import Error
+from resp import Error, as_row, as_text
 from test_leadership import alarms
 
 
@@ -71,6 +71,39 @@ def test_a_follower_that_stands_still_is_behind_in_bytes_operations_and_time():
         wait_for(lambda: has_all(followers(leads)[slow.number]), "it has caught up")
         wait_for(lambda: all(row["until"] != 0 for row in alarms(leads, "LAG")), "the alarm ends")
         wait_equal(cluster)
+
+
+def keyspace_lag(node, keyspace="cart"):
+    """KEYSPACE LAG of its one partition, by id."""
+    (partition,) = map(as_row, node.call("KEYSPACE", "LAG", keyspace))
+    rows = map(as_row, partition["replicas"])
+    return {row["node"]: dict(row, state=as_text(row["state"])) for row in rows}
+
+
+def test_keyspace_lag_tells_state_bytes_and_time_at_any_node():
+    with Cluster(3) as cluster:
+        create(cluster, "LOCAL", "MAXLAG", "500ms", "LAGGING", "STALL")
+        leads = primary(cluster)
+        slow, other = [node for node in cluster.nodes if node is not leads]
+
+        def tells(number, **what):
+            row = keyspace_lag(other)[number]
+            return all(row[name] == value for name, value in what.items()) and row
+        for node in (slow, other):
+            wait_for(lambda n=node: tells(n.number, state="online", lag=0, lag_bytes=0, lag_ms=0),
+                     "nothing is lacked")
+        slow.pause()
+        assert write(leads, 300) == ["OK"] * 300
+        first = wait_for(lambda: tells(slow.number, state="throttled"), "writes wait for it")
+        assert 250 <= first["lag"] <= 350, first
+        assert 300 * 100 <= first["lag_bytes"] <= 300 * 600, first
+        assert first["lag_ms"] >= 500, first
+        wait_for(lambda: tells(slow.number)["lag_ms"] > first["lag_ms"] + 500, "it grows older")
+        slow.resume()
+        wait_for(lambda: tells(slow.number, state="online", lag=0, lag_bytes=0, lag_ms=0),
+                 "it has caught up")
+        slow.kill()
+        wait_for(lambda: tells(slow.number, state="away"), "it is away")
 
 
 def test_maxlag_stall_holds_writers_to_the_pace_of_the_slowest():

@@ -320,7 +320,14 @@ static void lag_tells_of_all_that_do_not_lead(void **state)
     (void)state;
     accept(CREATE, "a STRATEGY raft PARTITIONS 2");
     report = (struct partition_report){
-        .group = GROUP_FIRST + 1, .last = 40, .voters = 3, .others = 8, .lag = { [1] = 5, [3] = 40 }
+        .group = GROUP_FIRST + 1,
+        .last = 40,
+        .voters = 3,
+        .others = 0x18,
+        .lag = { [1] = 5, [3] = 40 },
+        .state = { [1] = 1 + FOLLOWER_THROTTLED, [3] = 1 + FOLLOWER_BOOTSTRAP }, /* 4: not told */
+        .lag_ms = { [1] = 7, [3] = REPORT_UNKNOWN },
+        .lag_bytes = { [1] = 8 },
     };
     assert_string_equal(
         give(order_cmd_KEYSPACE_LAG, &p, "a"),
@@ -328,9 +335,16 @@ static void lag_tells_of_all_that_do_not_lead(void **state)
         "*8\r\n$9\r\npartition\r\n:0\r\n$6\r\nleader\r\n:0\r\n$4\r\nlast\r\n:-1\r\n"
         "$8\r\nreplicas\r\n*0\r\n"
         "*8\r\n$9\r\npartition\r\n:1\r\n$6\r\nleader\r\n:101\r\n$4\r\nlast\r\n:40\r\n"
-        "$8\r\nreplicas\r\n*2\r\n"
-        "*6\r\n$4\r\nnode\r\n:102\r\n$4\r\nrole\r\n$5\r\nvoter\r\n$3\r\nlag\r\n:5\r\n"
-        "*6\r\n$4\r\nnode\r\n:104\r\n$4\r\nrole\r\n$7\r\nlearner\r\n$3\r\nlag\r\n:40\r\n");
+        "$8\r\nreplicas\r\n*3\r\n"
+        "*12\r\n$4\r\nnode\r\n:102\r\n$4\r\nrole\r\n$5\r\nvoter\r\n"
+        "$5\r\nstate\r\n$9\r\nthrottled\r\n$3\r\nlag\r\n:5\r\n"
+        "$9\r\nlag_bytes\r\n:8\r\n$6\r\nlag_ms\r\n:7\r\n"
+        "*12\r\n$4\r\nnode\r\n:104\r\n$4\r\nrole\r\n$7\r\nlearner\r\n"
+        "$5\r\nstate\r\n$9\r\nbootstrap\r\n$3\r\nlag\r\n:40\r\n"
+        "$9\r\nlag_bytes\r\n:-1\r\n$6\r\nlag_ms\r\n:-1\r\n"
+        "*12\r\n$4\r\nnode\r\n:105\r\n$4\r\nrole\r\n$7\r\nlearner\r\n"
+        "$5\r\nstate\r\n$0\r\n\r\n$3\r\nlag\r\n:0\r\n"
+        "$9\r\nlag_bytes\r\n:-1\r\n$6\r\nlag_ms\r\n:-1\r\n");
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, order_begin, order_end)

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "node/lagging.h"
 #include "node/report_frames.h"
 
 static struct report sent, read;
@@ -53,6 +54,32 @@ static void a_report_is_read_back_as_it_was_written(void **state)
         assert_true(report_read(span_of(bytes, n), &read));
         assert_memory_equal(&sent, &read, sizeof sent);
     }
+}
+
+static void how_followers_do_is_told_where_it_is_known(void **state)
+{
+    (void)state;
+    fill(2, 0);
+    struct partition_report *p = &sent.partition[1];
+    p->state[1] = 1;
+    p->state[14] = FOLLOWER_STATE_COUNT;
+    p->lag_ms[1] = REPORT_UNKNOWN;
+    p->lag_ms[14] = 13;
+    p->lag_bytes[14] = 1ull << 40;
+    size_t without = report_write(&sent, bytes);
+    memset(&read, 0xff, sizeof read);
+    assert_true(report_read(span_of(bytes, without), &read));
+    assert_false(read.followers);
+    assert_int_equal(read.partition[1].state[14], 0);
+    assert_int_equal(read.partition[1].lag_bytes[14], 0);
+    sent.followers = true;
+    size_t n = report_write(&sent, bytes);
+    assert_int_equal(n, without + 2 * 4 * 13);
+    memset(&read, 0, sizeof read);
+    assert_true(report_read(span_of(bytes, n), &read));
+    assert_memory_equal(&sent, &read, sizeof sent);
+    p->state[14]++;
+    assert_false(report_read(span_of(bytes, report_write(&sent, bytes)), &read));
 }
 
 static void a_report_that_is_cut_or_longer_is_refused(void **state)
@@ -103,6 +130,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_report_is_read_back_as_it_was_written),
+        cmocka_unit_test(how_followers_do_is_told_where_it_is_known),
         cmocka_unit_test(a_report_that_is_cut_or_longer_is_refused),
         cmocka_unit_test(a_member_that_cannot_be_is_refused),
         cmocka_unit_test(more_left_of_a_copy_than_there_is_is_refused),

@@ -315,6 +315,41 @@ static void test_who_takes_part_and_how_far_behind_they_are(void **state)
     assert_int_equal(r->copy, 0);
 }
 
+/* From the level on that brought it; whoever was told without it is told anew. Ages go on without
+ * turns. */
+static void test_how_followers_do_is_told_and_goes_on(void **state)
+{
+    struct outlook *o = seen(G);
+    struct lagging *behind = (struct lagging *)(void *)&sight;
+    (void)state;
+    o->membership.voters = 1u << 0 | 1u << 1 | 1u << 2;
+    sight[0] = (struct follower_sight){ .state = FOLLOWER_CATCHUP,
+                                        .known = true,
+                                        .lag = { .bytes = 5000, .age = QR_MILLISECOND + 1 } };
+    sight[2] = (struct follower_sight){ .state = FOLLOWER_BOOTSTRAP, .lag = { .bytes = 7 } };
+    settle();
+    assert_false(told.followers);
+    level = MAP_LEVEL_FOLLOWERS;
+    assert_int_equal(pass(QR_SECOND), GROUPS - 1);
+    assert_true(told.followers);
+    const struct partition_report *r = &some(G)->told->report;
+    assert_int_equal(r->state[0], 1 + FOLLOWER_CATCHUP);
+    assert_int_equal(r->lag_ms[0], 2); /* begun */
+    assert_int_equal(r->lag_bytes[0], 5000);
+    assert_int_equal(r->state[1], 0); /* itself */
+    assert_int_equal(r->state[2], 1 + FOLLOWER_BOOTSTRAP);
+    assert_int_equal(r->lag_ms[2], REPORT_UNKNOWN);
+    assert_int_equal(r->lag_bytes[2], 0);
+    some(G)->lagging = behind;
+    reporting_note(some(G));
+    assert_int_equal(pass(QR_SECOND), 0);
+    sight[0].lag.age = 1000 * (qr_time)REPORT_UNKNOWN * QR_MILLISECOND;
+    assert_int_equal(only(QR_SECOND)->lag_ms[0], REPORT_UNKNOWN - 1);
+    some(G)->lagging = NULL;
+    assert_int_equal(pass(QR_SECOND), 0);
+    assert_int_equal(other->node.news.count, 0);
+}
+
 /* A rate is of the time since it was told last, and its end is told as well, without a turn. */
 static void test_rates_are_told_and_end(void **state)
 {
@@ -425,6 +460,7 @@ int main(void)
         TEST(test_who_has_not_all_of_its_state_is_not_told_to_lead),
         TEST(test_who_follows_does_not_begin_to_lead),
         TEST(test_who_takes_part_and_how_far_behind_they_are),
+        TEST(test_how_followers_do_is_told_and_goes_on),
         TEST(test_rates_are_told_and_end),
         TEST(test_a_copy_is_told_while_it_goes_on),
         TEST(test_clients_are_counted_by_keyspace_as_far_as_there_is_room),

@@ -19,6 +19,8 @@ uint64_t keys;
 uint16_t wire;
 uint32_t waiting;
 uint16_t may_know;
+uint32_t level;
+struct follower_sight sight[MEMBERS_MAX];
 
 static struct world *world_of(const struct node *node)
 {
@@ -109,6 +111,19 @@ uint32_t control_level_known(const struct node *node)
     return 2;
 }
 
+uint32_t control_level(const struct node *node)
+{
+    (void)node;
+    return level;
+}
+
+struct follower_sight lagging_of(struct partition *partition, node_index member)
+{
+    (void)partition;
+    assert_true(level >= MAP_LEVEL_FOLLOWERS);
+    return sight[member];
+}
+
 uint32_t control_waiting(const struct control *control)
 {
     (void)control;
@@ -189,6 +204,7 @@ void make_worlds(uint32_t groups)
     wire = WIRE_VERSION_GROUPS;
     waiting = 0;
     may_know = 0;
+    level = 0;
 }
 
 int end(void **state)

@@ -5,6 +5,7 @@
 
 #include "node/contact.h"
 #include "node/control_internal.h"
+#include "node/lagging.h"
 #include "node/partitions.h"
 #include "node/peers.h"
 #include "node/quota.h"
@@ -45,7 +46,9 @@ extern uint32_t sent, lost; /* frames; of them those that went nowhere */
 extern uint64_t keys;       /* in a database 0 */
 extern uint16_t wire;       /* version of the connection */
 extern uint32_t waiting;    /* orders */
-extern uint16_t may_know;   /* nodes that group 0's leader has covered a moment ago */
+extern uint32_t level;      /* of the cluster */
+extern struct follower_sight sight[MEMBERS_MAX];
+extern uint16_t may_know; /* nodes that group 0's leader has covered a moment ago */
 
 /* With so many groups. */
 void make_worlds(uint32_t groups);
