@@ -524,6 +524,7 @@ struct outlook {
      * dropped for good they go into the discard journal first. `last`: there are none. */
     qr_slot sure;
     uint16_t feeds; /* of one that does not lead: members that it was told to feed */
+    qr_term proven; /* what APPLY has named is a prefix of the history of that term; 0: unknown */
 };
 
 static inline bool outlook_serves(const struct outlook *o)

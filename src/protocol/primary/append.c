@@ -119,9 +119,9 @@ static bool is_well_formed(const struct message *message, const struct primary_a
            message->term <= m->term;
 }
 
-/* A4 */
-static void follow_commit(struct primary *p, qr_slot commit, qr_slot floor)
+void primary_follow_commit(struct primary *p, qr_slot commit, qr_slot floor)
 {
+    commit = max_u64(commit, p->told); /* I5 */
     p->commit = max_u64(p->commit, min_u64(commit, p->matched));
     p->floor = max_u64(p->floor, min_u64(floor, p->matched));
 }
@@ -137,8 +137,7 @@ static bool take(struct primary *p, struct effects *out, node_index from,
         return false;
     }
     p->matched = max_u64(p->matched, m->prev_slot);
-    follow_commit(p, m->commit,
-                  m->floor); /* first, so that the trail may forget that (trail.h, T3) */
+    primary_follow_commit(p, m->commit, m->floor); /* first: the trail may forget that (T3) */
     qr_slot hi = message->lo < message->hi ? message->hi : m->prev_slot + 1;
     if (hi > m->prev_slot + 1 && !store(p, out, message->lo, hi, message->term)) {
         if (p->matched == 0 || p->matched < p->trail.base_slot) {
@@ -148,7 +147,7 @@ static bool take(struct primary *p, struct effects *out, node_index from,
     }
     p->matched = max_u64(p->matched, hi - 1);
     qr_assert(p->matched <= p->trail.last_slot);
-    follow_commit(p, m->commit, m->floor);
+    primary_follow_commit(p, m->commit, m->floor);
     return true;
 }
 
@@ -215,7 +214,7 @@ void primary_on_heartbeat(struct primary *p, struct effects *out, node_index fro
         return;
     }
     p->echo = later(p->echo, m->sent);
-    follow_commit(p, m->commit, m->floor);
+    primary_follow_commit(p, m->commit, m->floor);
     qr_ticket after = primary_ticket(p, out, 0);
     struct primary_heartbeat_ack *reply =
         PRIMARY_SEND(out, from, HEARTBEAT_ACK, heartbeat_ack, after);

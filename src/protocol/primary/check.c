@@ -16,6 +16,8 @@ static void check_log(const struct primary *p)
     qr_assert(p->journal.durable_slot <= p->trail.last_slot);
     qr_assert(trail_last_term(&p->trail) <= p->term);
     qr_assert(!p->state_dirty);
+    qr_assert(p->proven <= p->term);
+    qr_assert(p->proven != p->term || p->phase == PHASE_PRIMARY || p->applied <= p->matched);
 }
 
 static void check_peer(const struct primary *p, node_index i)
@@ -41,7 +43,7 @@ static void check_primary(const struct primary *p)
     qr_assert(p->commit < p->term_start || p->exact); /* L4 */
     qr_assert(p->feed == (view_all(&p->view) & ~node_bit(p->me)));
     qr_assert((p->fed & ~p->feed) == 0);
-    qr_assert(p->matched == 0);
+    qr_assert(p->matched == 0 && p->ask_count == 0);
     qr_assert(!p->transfer_closed || p->transfer_paused);
     qr_assert(!p->transfer_paused || p->transfer_to != NODE_NONE);
     for (uint32_t rest = p->feed; rest != 0; rest &= rest - 1) {
@@ -60,6 +62,7 @@ static void check_state(const struct primary *p)
         return;
     }
     qr_assert(p->leader != p->me);
+    qr_assert(p->ask_count == 0 || p->leader != NODE_NONE); /* I4 */
     qr_assert(p->fed == 0);
     if (p->feed != 0) { /* R1, R4 */
         qr_assert(p->phase == PHASE_FOLLOWER && p->leader != NODE_NONE && p->matched > 0);

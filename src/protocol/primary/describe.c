@@ -76,6 +76,11 @@ static void mix_log(uint64_t *d, const struct primary *p)
     describe_mix(d, p->trimmed);
     describe_mix(d, p->checkpoint);
     describe_mix(d, p->executed);
+    describe_mix(d, p->proven);
+    describe_mix(d, p->told);
+    describe_mix(d, p->asked);
+    describe_mix(d, (uint64_t)p->ask_due);
+    describe_mix(d, p->ask_count);
     describe_mix(d, p->floor);
     describe_mix(d, p->forgot);
     describe_mix(d, p->own);

@@ -14,6 +14,7 @@
  *   commit.c     when a slot is committed                       Flexible Paxos; diss. 3.6.2
  *   executed.c   when it is executed by others, too
  *   append.c     the other members' side
+ *   ask.c        reads at those who do not lead
  *   rollback.c   what is taken back
  *   snapshot.c   checkpoints, and members brought up by them
  *   forget.c     members that may have lost what they acknowledged
@@ -104,6 +105,7 @@ static void on_start(struct primary *p, struct effects *out, const struct event 
     p->applied = event->start.applied_slot;
     p->checkpoint = event->start.applied_slot;
     p->commit = max_u64(p->applied, p->trail.base_slot);
+    primary_ask_start(p);
     effects_trace(out, POINT_STARTED, p->term, p->trail.last_slot, 0);
     if (event->start.forgetful || event->start.state_kind == PRIMARY_FORGETFUL_STATE) {
         primary_forget(p, out);
@@ -152,11 +154,19 @@ static void on_submit(struct primary *p, struct effects *out, qr_req first, uint
     primary_replicate_all(p, out);
 }
 
-/* What was acknowledged is committed here, and nobody else acknowledges anything: L4, L5. */
+bool primary_may_show(const struct primary *p)
+{
+    return is_open(p) && p->exact;
+}
+
 static void on_read(struct primary *p, struct effects *out, qr_req first, uint32_t count)
 {
     qr_assert(count > 0);
-    if (!is_open(p) || !p->exact) {
+    if (p->phase != PHASE_PRIMARY) {
+        primary_ask_index(p, out, first, count);
+        return;
+    }
+    if (!primary_may_show(p)) {
         effects_trace(out, POINT_READS_REFUSED, count, 0, 0);
         effects_answer(out, first, count, STATUS_NOT_LEADER);
         return;
@@ -230,6 +240,12 @@ static void on_receive(struct primary *p, struct effects *out, const struct even
     case PRIMARY_APPLIED:
         primary_on_applied(p, out, from, message->body);
         return;
+    case PRIMARY_READ_ASK:
+        primary_on_read_ask(p, out, from, message->body);
+        return;
+    case PRIMARY_READ_AT:
+        primary_on_read_at(p, out, from, message->body);
+        return;
     }
     effects_trace(out, POINT_DROPPED, message->kind, from, 0); /* P1 */
 }
@@ -259,6 +275,8 @@ static void on_peer(struct primary *p, struct effects *out, node_index node, boo
         primary_replicate(p, out, node);
     } else if (!up && p->phase == PHASE_PRIMARY) {
         primary_feeder_lost(p, out, node);
+    } else if (!up && node == p->leader) {
+        primary_refuse_reads(p, out); /* I4 */
     }
 }
 
@@ -279,13 +297,14 @@ static void on_timer(struct primary *p, struct effects *out)
     if (p->phase == PHASE_PRIMARY && p->now >= p->heartbeat_due) {
         primary_heartbeat_all(p, out);
     }
+    primary_ask_again(p, out);
 }
 
 static qr_time primary_deadline(const void *self)
 {
     const struct primary *p = self;
     if (p->phase != PHASE_PRIMARY) {
-        return QR_NEVER;
+        return primary_ask_at(p);
     }
     bool hands_over = p->transfer_to != NODE_NONE && !p->transfer_closed;
     qr_time due = hands_over ? p->transfer_due : QR_NEVER;
@@ -351,6 +370,7 @@ static void finish(struct primary *p, struct effects *out)
         e->apply.hi = p->commit + 1;
         p->applied = p->commit;
     }
+    primary_prove(p);
     if (p->phase == PHASE_PRIMARY) {
         primary_tell_commit(p, out);
         primary_transfer_proceed(p, out);
@@ -416,7 +436,7 @@ static void primary_outlook(const void *self, struct outlook *out)
     out->leader = p->leader;
     out->transfer_to = p->transfer_to;
     out->role = leads ? ROLE_LEADER : p->phase == PHASE_STANDING ? ROLE_CANDIDATE : ROLE_FOLLOWER;
-    out->can_serve = is_open(p) && p->exact;
+    out->can_serve = primary_may_show(p);
     out->forgetful = p->forgetful;
     out->counts = leads;
     out->skewed = false;
@@ -429,6 +449,7 @@ static void primary_outlook(const void *self, struct outlook *out)
     out->closed = p->transfer_closed;
     out->sure = primary_sure(p);
     out->shares = primary_shares(p);
+    out->proven = p->proven;
     out->shared = leads && out->shares ? primary_shared(p) : 0;
     out->feeds = leads || p->now >= p->feeds_till ? 0 : p->feed;
     if (out->stands || (p->forgetful && p->journal.durable == p->journal.minted)) {

@@ -55,8 +55,10 @@ static void begin_anew(struct primary *p, struct effects *out, qr_slot slot)
     p->floor = 0;
     p->own = 0;
     p->matched = 0;
+    p->proven = 0;
     p->feed = 0;
     p->informed = false;
+    primary_refuse_reads(p, out); /* I3 */
 }
 
 void primary_begin_anew(struct primary *p, struct effects *out, qr_slot slot)

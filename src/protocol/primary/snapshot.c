@@ -124,6 +124,7 @@ static void install(struct primary *p, struct effects *out, const struct offer *
     p->checkpoint = o->slot;
     p->own = 0;
     p->matched = 0; /* S4 */
+    p->proven = 0;
     p->feed = 0;
     primary_reject_unasked(p, out);
 }

@@ -14,6 +14,7 @@
 
 #define APPENDS_PER_STEP 2u  /* to one member: acknowledgements pull the rest */
 #define SNAPSHOT_REMINDER 8u /* heartbeats from one reminder of a snapshot to the next */
+#define READ_WAITS 8u        /* ranges of reads that wait for the primary's word; full: refused */
 
 enum primary_point {
 #define POINT(tag, NAME, sentence) POINT_##NAME = (tag),
@@ -61,6 +62,13 @@ struct peer {
     qr_time alone_till; /* and nobody else feeds it before */
 };
 
+/* Reads [first, first + count) of a member wait for the answer to its ask of that number. */
+struct read_wait {
+    qr_req first;
+    uint64_t number;
+    uint32_t count;
+};
+
 struct primary {
     struct protocol_limits limits; /* set by init, as `me` */
 
@@ -74,6 +82,7 @@ struct primary {
     qr_slot own;            /* up to here the log was a primary's: others may lack it (S5) */
     qr_slot checkpoint;     /* of the last SNAPSHOT */
     qr_slot executed;       /* of the last EXECUTED */
+    qr_term proven;         /* all up to `applied` is of the history of that term; 0: not known */
     qr_ticket state_ticket; /* of the last state record */
     struct view view;       /* the latest that was told; its term is at most the promised one */
 
@@ -109,6 +118,12 @@ struct primary {
     qr_slot matched;    /* the log equals the primary's up to here; 0: not known in this term */
     qr_time echo;       /* the latest `sent` of the primary of this term; 0: none */
     qr_time feeds_till; /* unless it is told again */
+    qr_slot told;       /* committed, as answers to asks of this term have told (I5) */
+    uint64_t asked;     /* the number of the latest ask; of no earlier life (I2) */
+    qr_time ask_due;    /* when it is sent again */
+    qr_time ask_since;  /* when it was sent first */
+    uint32_t ask_count;
+    struct read_wait asks[READ_WAITS];
 
     struct rng rng;
     struct journal journal;
@@ -194,6 +209,24 @@ void primary_on_append_reject(struct primary *p, struct effects *out, node_index
 void primary_on_heartbeat_ack(struct primary *p, struct effects *out, node_index from,
                               const struct primary_heartbeat_ack *m);
 
+/* --- ask.c: reads at members that do not lead ------------------------------------------------- */
+
+void primary_ask_start(struct primary *p);
+/* At the end of each step: of which term's history the state is. */
+void primary_prove(struct primary *p);
+void primary_ask_index(struct primary *p, struct effects *out, qr_req first, uint32_t count);
+/* When it is asked again; QR_NEVER: nothing is. */
+qr_time primary_ask_at(const struct primary *p);
+void primary_ask_again(struct primary *p, struct effects *out);
+void primary_refuse_reads(struct primary *p, struct effects *out);
+void primary_on_read_ask(struct primary *p, struct effects *out, node_index from,
+                         const struct primary_read_ask *m);
+void primary_on_read_at(struct primary *p, struct effects *out, node_index from,
+                        const struct primary_read_at *m);
+/* primary.c: whether all that was acknowledged is committed here, and nobody else acknowledges
+ * anything (L4, L5). */
+bool primary_may_show(const struct primary *p);
+
 /* --- feed.c: members that feed others --------------------------------------------------------- */
 
 void primary_on_zones(struct primary *p, uint64_t zones);
@@ -236,6 +269,8 @@ void primary_tell_commit(struct primary *p, struct effects *out);
 
 /* --- append.c: the other members ------------------------------------------------------------- */
 
+/* The commit index, and the floor, as far as the logs are known to agree (A4). */
+void primary_follow_commit(struct primary *p, qr_slot commit, qr_slot floor);
 /* A log that ends with an entry of the promised term has it from its one primary. */
 void primary_match_own_term(struct primary *p);
 void primary_on_append(struct primary *p, struct effects *out, node_index from,

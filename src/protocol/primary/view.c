@@ -50,8 +50,10 @@ void primary_promise(struct primary *p, struct effects *out, qr_term term)
     p->state_dirty = true;
     p->leader = NODE_NONE;
     p->matched = 0;
+    p->told = 0;
     p->echo = 0;
     p->barred = false;
+    primary_refuse_reads(p, out); /* I4 */
 }
 
 static void follow(struct primary *p, struct effects *out, node_index leader)

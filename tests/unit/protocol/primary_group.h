@@ -69,6 +69,8 @@ struct flock_mail {
         struct primary_applied applied;
         struct primary_feed feed;
         struct primary_relay relay;
+        struct primary_read_ask read_ask;
+        struct primary_read_at read_at;
     } body;
     struct flock_entry entries[32];
 };
