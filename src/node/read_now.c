@@ -143,10 +143,18 @@ qr_time replica_fresh_at(struct replica *r)
     return r->proofs != NULL ? proofs_fresh_at(r->proofs, r->applied) : 0;
 }
 
+/* A member asks its primary only when what it has executed is surely of the same history, and where
+ * all nodes know what it asks. */
+static bool knows_whom_it_follows(const struct replica *r)
+{
+    return r->views.asks && r->outlook.proven == r->outlook.term && r->partition->rollback == NULL;
+}
+
 bool replica_may_ask(const struct replica *r)
 {
     node_index leader = r->outlook.leader;
-    return r->started && !r->frozen && !r->viewed && leader != NODE_NONE && leader != r->me &&
+    return r->started && !r->frozen && (!r->viewed || knows_whom_it_follows(r)) &&
+           leader != NODE_NONE && leader != r->me &&
            peers_connected(r->node->peers, leader) &&
            peers_all_speak(r->node->peers, WIRE_VERSION_LEVELS);
 }
@@ -202,7 +210,7 @@ void replica_freshness(struct replica *r, struct freshness *out)
         .applied = r->applied,
         .fresh_at = replica_fresh_at(r),
         .leads = replica_leads(r),
-        .trusted = !r->frozen && !o->forgetful &&
+        .trusted = !r->frozen && !o->forgetful && r->partition->rollback == NULL &&
                    (o->membership.voters & (1u << replica_me(r))) != 0,
         .current = r->current,
     };

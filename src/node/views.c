@@ -105,6 +105,7 @@ void views_tell(struct partition *partition)
     }
     if (r->views.changes != map_changes(map)) {
         r->views.changes = map_changes(map);
+        r->views.asks = map_settings(map)->level >= MAP_LEVEL_FOLLOWERS;
         tell_zones(r);
         const struct succession *s = map_succession(map, partition->group);
         if (s != NULL && !is_told(&r->views, s)) {

@@ -28,6 +28,7 @@ struct viewed {
     qr_term led; /* it led in that term, the last of this life; 0: in none */
     node_index primary;
     uint64_t zones; /* who may feed whom (W5) */
+    bool asks; /* all nodes know what its reads ask a primary (MAP_LEVEL_FOLLOWERS) */
     bool leased;
 };
 

@@ -3,6 +3,7 @@
 VIEWS, PACIFICA = "paper/primary_views::", "paper/primary_pacifica::"
 QUORUMS = "paper/primary_quorums::"
 FEED = "unit/protocol/primary_feed::"
+ASK = "unit/protocol/primary_ask::test_"
 
 PRIMARY = [
     ("primary: an older term is counted", VIEWS +
@@ -167,4 +168,34 @@ PRIMARY = [
      "view.c", "p->phase = PHASE_FOLLOWER; p->feed = 0;", "p->phase = PHASE_FOLLOWER;"),
     ("primary: a learner feeds", FEED + "test_R5_a_learner_is_fed_and_does_not_feed", "feed.c",
      "(p->view.members & p->feed & ~p->fed", "(p->feed & ~p->fed"),
+    ("primary: it answers for an index without its lease",
+     ASK + "I1_who_holds_no_lease_does_not_answer", "ask.c", "if (!primary_may_show(p)) { /* I1 */",
+     "if (p->phase != PHASE_PRIMARY || !p->exact) {"),
+    ("primary: it answers for an index before it serves",
+     ASK + "I1_who_does_not_serve_does_not_answer", "ask.c",
+     "if (!primary_may_show(p)) { /* I1 */", "if (p->phase != PHASE_PRIMARY) {"),
+    ("primary: an answer to another ask counts",
+     ASK + "I2_an_answer_to_a_life_before_fits_nothing", "ask.c",
+     "if (m->number != p->asked || p->ask_count == 0) {", "if (p->ask_count == 0) {"),
+    ("primary: reads join an ask that has left",
+     ASK + "I2_reads_that_come_meanwhile_wait_for_the_next_ask", "ask.c",
+     "p->asks[p->ask_count++] = (struct read_wait){ first, p->asked + 1, count };",
+     "p->asks[p->ask_count] = (struct read_wait){ first, p->asked + (p->ask_count == 0), count };"
+     " p->ask_count++;"),
+    ("primary: who may have to take back asks",
+     ASK + "I3_who_may_have_to_take_back_does_not_ask", "ask.c",
+     "if (p->leader == NODE_NONE || p->proven != p->term) { /* I3 */",
+     "if (p->leader == NODE_NONE) {"),
+    ("primary: a term that is matched in part is proven",
+     ASK + "I3_who_may_have_to_take_back_does_not_ask", "ask.c",
+     "(p->matched > 0 && p->matched >= p->applied)", "(p->leader != NODE_NONE)"),
+    ("primary: reads wait for a primary of before",
+     ASK + "I4_who_waits_is_refused_with_the_term_the_connection_or_in_time", "view.c",
+     "p->barred = false; primary_refuse_reads(p, out); /* I4 */", "p->barred = false;"),
+    ("primary: reads wait for ever",
+     ASK + "I4_who_waits_is_refused_with_the_term_the_connection_or_in_time", "ask.c",
+     "if (p->now - p->ask_since >= p->limits.election) {", "if (p->now == 0) {"),
+    ("primary: what an answer has told is forgotten",
+     ASK + "I5_what_is_told_counts_when_the_entries_come", "append.c",
+     "commit = max_u64(commit, p->told); /* I5 */", ""),
 ]

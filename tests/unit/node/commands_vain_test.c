@@ -45,7 +45,7 @@ static void test_more_than_a_keyspace_with_a_primary_gives_is_refused_U3(void **
     answer_all();
     SAYS_ERROR("with 2 read session get cart:a",
                "LEVEL keyspace 'cart' of strategy primary gives reads at linearizable, leader, "
-               "prefix, local, not at session" NOT_APPLIED);
+               "bounded, prefix, local, not at session" NOT_APPLIED);
     SAYS_ERROR("with 4 ks cart read session dbsize", "LEVEL keyspace 'cart'");
     goes("with 2 read session set cart:a 1"); /* writes show nothing */
     goes("with 2 read prefix get cart:a");
@@ -63,8 +63,8 @@ static void test_more_than_a_keyspace_with_a_primary_gives_is_refused_U3(void **
     goes("get cart:a");
     answer_all();
     SAYS_ERROR("with 2 read linearizable get cart:a",
-               "LEVEL keyspace 'cart' of strategy primary gives reads at leader, prefix, local, "
-               "not at linearizable" NOT_APPLIED);
+               "LEVEL keyspace 'cart' of strategy primary gives reads at leader, bounded, "
+               "prefix, local, not at linearizable" NOT_APPLIED);
     node.contact.coverage.knows_until = node.clock; /* it may give more by now: that is asked for */
     assert_int_equal(goes("get cart:a")->wants.level, READ_LINEARIZABLE);
 }

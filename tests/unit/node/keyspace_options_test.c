@@ -306,7 +306,7 @@ static void an_alter_of_primary_goes_by_what_stands_there(void **state)
     assert_false(take_primary("ACK LOCAL FALLBACK fail", &any, &o, why, sizeof why));
     assert_string_equal(why, "ERR with ACK LOCAL ON durable there are no reads at level "
                              "linearizable, which requests get that say nothing: say READ with one "
-                             "of leader, prefix, local, nothing was changed");
+                             "of leader, bounded, prefix, local, nothing was changed");
     assert_true(take_primary("ACK LOCAL FALLBACK fail READ prefix", &any, &o, why, sizeof why));
     assert_true(take_primary("ACK ANY~1 READ linearizable", &local, &o, why, sizeof why));
     assert_true(take_primary("ACK ALL", &local, &o, why, sizeof why));
