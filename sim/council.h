@@ -110,6 +110,8 @@ bool takeback_is_under_way(const struct sim_node *n);
 void takeback_landed(struct sim_node *n, const struct disk_write *write);
 /* R5 The replica of a node that is no member is dropped; what only it may have is named. */
 void takeback_dropped(struct world *w, struct sim_node *n);
+/* After each step: what was given up may be here again. */
+void takeback_again(struct world *w, struct sim_node *n);
 void takeback_cut(struct world *w, struct sim_node *n); /* the process dies before its sync */
 
 /* draw_council.c */

@@ -108,10 +108,11 @@ static void print_council(const struct counters *c)
         printf(" %s%s %" PRIu64, i > 1 ? ", " : "", reasons[i], c->successions[i]);
     }
     printf("\ntaken back %" PRIu64 " times (%" PRIu64 " entries; executed ones %" PRIu64
-           " times, anew %" PRIu64 ", cut by a crash %" PRIu64 "); acknowledged and lost %" PRIu64
+           " times, anew %" PRIu64 ", cut by a crash %" PRIu64 "); given up %" PRIu64
+           ", here again %" PRIu64 "; acknowledged and lost %" PRIu64
            ", of which journals name %" PRIu64 "\n",
            c->takebacks, c->taken, c->takebacks_applied, c->takebacks_anew, c->takebacks_cut,
-           c->lost_acked, c->lost_named);
+           c->given, c->given_back, c->lost_acked, c->lost_named);
 }
 
 static void print_counters(const struct counters *c, const struct protocol *protocol)

@@ -53,10 +53,9 @@ void node_set_drift(struct world *w, struct sim_node *n, int64_t ppm)
 
 static const char *event_name(const struct event *e)
 {
-    static const char *const names[] = { "?",    "start",   "receive",  "submit",
-                                         "read", "durable", "snapshot", "timer",
-                                         "peer", "admin",   "offer",    "view",
-                                         "lease" };
+    static const char *const names[] = { "?",       "start",    "receive", "submit", "read",
+                                         "durable", "snapshot", "timer",   "peer",   "admin",
+                                         "offer",   "view",     "lease" };
     return names[e->kind];
 }
 
@@ -106,6 +105,7 @@ static void step_with(struct world *w, struct sim_node *n, struct event *e,
     n->sync_upto = n->sync_upto == 0 ? n->minted : n->sync_upto;
     safety_after_step(w, n);
     sessions_after_step(w, n);
+    takeback_again(w, n);
     set_timer(w, n);
     if (n->waiting_count > 0 && !n->pumping) {
         n->pumping = true;

@@ -10,7 +10,9 @@
 void desk_note(struct desk *desk, const struct taken *taken)
 {
     for (size_t i = 0; i < desk->journal_n; i++) {
-        if (desk->journal[i].slot == taken->slot && desk->journal[i].term == taken->term) {
+        const struct taken *t = &desk->journal[i];
+        if (t->slot == taken->slot && t->term == taken->term && t->given == taken->given &&
+            (!t->given || t->lost_to == taken->lost_to)) {
             return;
         }
     }
@@ -24,11 +26,24 @@ void desk_note(struct desk *desk, const struct taken *taken)
 void desk_regain(struct desk *desk, qr_slot slot, qr_term term)
 {
     for (size_t i = 0; i < desk->journal_n; i++) {
-        if (desk->journal[i].slot == slot && desk->journal[i].term == term) {
+        const struct taken *t = &desk->journal[i];
+        if (t->slot == slot && t->term == term && !t->given) {
             desk->journal[i] = desk->journal[--desk->journal_n];
             return;
         }
     }
+}
+
+bool desk_again(struct desk *desk, qr_term since, struct taken *out)
+{
+    for (size_t i = 0; i < desk->journal_n; i++) {
+        if (desk->journal[i].given && desk->journal[i].lost_to > since) {
+            *out = desk->journal[i];
+            desk->journal[i] = desk->journal[--desk->journal_n];
+            return true;
+        }
+    }
+    return false;
 }
 
 bool desk_names(const struct desk *desk, uint32_t attempt)
@@ -121,7 +136,8 @@ static void check(struct world *w, const struct sim_node *n, const struct effect
     qr_slot slot = x->rollback.slot, last = x->rollback.last;
     bool beyond = (!n->desk.emptied && slot < n->safe.slot) || slot < n->log.base;
     if (x->rollback.ticket != n->minted + 1 || x->after != 0 || last != image_last(&n->log) ||
-        slot > last || (slot == last && !x->rollback.anew) || (beyond && !x->rollback.anew)) {
+        slot > last || (slot == last && !x->rollback.anew) || (beyond && !x->rollback.anew) ||
+        x->rollback.given > (x->rollback.anew ? slot : 0)) {
         world_violation(w, VIOLATION_CONTRACT,
                         "node %d takes back %" PRIu64 "..%" PRIu64 "%s, its log is (%" PRIu64
                         ", %" PRIu64 "], its checkpoint at %" PRIu64,
@@ -147,10 +163,35 @@ static bool find(const struct world *w, const struct sim_node *n, qr_slot slot, 
 static void take(struct world *w, const struct sim_node *n, const struct effect *x,
                  struct disk_write *write)
 {
-    qr_slot from = x->rollback.slot + 1, to = x->rollback.last;
-    write->taken = qr_zalloc((size_t)(to - x->rollback.slot + 1) * sizeof *write->taken);
-    for (qr_slot slot = from; slot <= to; slot++) {
-        write->taken_n += find(w, n, slot, x->rollback.term, &write->taken[write->taken_n]) ? 1 : 0;
+    write->taken = qr_zalloc((size_t)(x->rollback.last + 1) * sizeof *write->taken);
+    for (qr_slot slot = 1; slot <= x->rollback.last; slot++) {
+        struct taken *t = &write->taken[write->taken_n];
+        bool given = slot <= x->rollback.given;
+        if ((given || slot > x->rollback.slot) && find(w, n, slot, x->rollback.term, t)) {
+            t->given = given;
+            write->taken_n++;
+        }
+    }
+}
+
+void takeback_again(struct world *w, struct sim_node *n)
+{
+    struct outlook o;
+    struct taken t;
+    struct entry e;
+    qr_slot last = image_last(&n->disk);
+    if (n->desk.journal_n == 0) {
+        return;
+    }
+    node_outlook(w, n, &o);
+    while (desk_again(&n->desk, o.again, &t)) {
+        w->counters->given_back++;
+        if (!primary_entry(w, image_chain(&n->disk, last), last, t.slot, &e) || e.term != t.term) {
+            world_violation(w, VIOLATION_TAKEN,
+                            "node %d holds slot %" PRIu64 " of term %" PRIu64
+                            " again, it says, and does not",
+                            n->index, t.slot, t.term);
+        }
     }
 }
 
@@ -181,6 +222,7 @@ void takeback(struct world *w, struct sim_node *n, const struct effect *x)
     take(w, n, x, &write);
     w->counters->takebacks++;
     w->counters->taken += write.taken_n;
+    w->counters->given += x->rollback.given;
     w->counters->takebacks_anew += write.anew ? 1 : 0;
     requests_taken(w, n, slot); /* R4 */
     if (n->taking.slot > slot) {

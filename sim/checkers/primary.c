@@ -309,7 +309,7 @@ static void judge_journal(struct world *w, const struct sim_node *n)
     for (size_t i = 0; i < n->desk.journal_n; i++) {
         const struct taken *t = &n->desk.journal[i];
         const struct entry *e = image_at(&n->log, t->slot);
-        if (e != NULL && e->term == t->term && t->slot <= n->applied) {
+        if (!t->given && e != NULL && e->term == t->term && t->slot <= n->applied) {
             world_violation(w, VIOLATION_TAKEN,
                             "node %d names slot %" PRIu64 " of term %" PRIu64
                             " as lost, and holds it",

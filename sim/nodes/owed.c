@@ -17,6 +17,7 @@
 
 #define NAMED_MAX 4096u
 #define RANGES_MAX 256u
+#define BLIND_MAX 256u
 
 struct named {
     uint64_t number; /* in its journal */
@@ -33,6 +34,10 @@ struct journal_read {
         uint64_t first, last;
     } regained[RANGES_MAX];
     uint32_t ranges;
+    struct {
+        uint64_t number, slots;
+    } blind[BLIND_MAX];
+    uint32_t blinds;
 };
 
 struct owed {
@@ -94,24 +99,26 @@ static uint32_t element_of(const struct discard *entry)
     return element;
 }
 
-static void take_record(struct journal_read *j, struct owed *o, const struct discard_record *r)
+static void take_record(struct journal_read *j, const struct discard_record *r)
 {
     if (r->kind == DISCARD_RECORD_REGAINED) {
         qr_assert(j->ranges < RANGES_MAX);
         j->regained[j->ranges].first = r->first;
         j->regained[j->ranges++].last = r->last;
     } else if (r->kind == DISCARD_RECORD_ENTRY && r->entry.kind == 0) {
-        o->blind += r->entry.slots;
+        qr_assert(j->blinds < BLIND_MAX);
+        j->blind[j->blinds].number = r->entry.number;
+        j->blind[j->blinds++].slots = r->entry.slots;
     } else if (r->kind == DISCARD_RECORD_ENTRY && element_of(&r->entry) != 0) {
         qr_assert(j->count < NAMED_MAX);
         const struct discard *e = &r->entry;
-        j->named[j->count++] = (struct named){ e->number, e->slot,  e->term,       e->lost_to,
-                                               e->group,  element_of(e), e->acknowledged,
-                                               e->reason };
+        j->named[j->count++] =
+            (struct named){ e->number, e->slot,       e->term,         e->lost_to,
+                            e->group,  element_of(e), e->acknowledged, e->reason };
     }
 }
 
-static void read_segment(struct journal_read *j, struct owed *o, struct span file)
+static void read_segment(struct journal_read *j, struct span file)
 {
     struct discards_header header;
     struct discard_record r;
@@ -123,7 +130,7 @@ static void read_segment(struct journal_read *j, struct owed *o, struct span fil
         if (n == 0) {
             return;
         }
-        take_record(j, o, &r);
+        take_record(j, &r);
     }
 }
 
@@ -146,7 +153,7 @@ static void read_journal(struct owed *o, const struct host *host)
     for (size_t i = 0; i < drive->now.n; i++) {
         const struct name *name = &drive->now.v[i];
         if (strncmp(name->path, top, sizeof top - 1) == 0 && !name->inode->is_directory) {
-            read_segment(j, o, span_of(name->inode->now.p, name->inode->now.n));
+            read_segment(j, span_of(name->inode->now.p, name->inode->now.n));
         }
     }
     for (uint32_t i = 0; i < j->count; i++) {
@@ -155,13 +162,16 @@ static void read_journal(struct owed *o, const struct host *host)
             uint8_t how = (uint8_t)(named->acknowledged + 1);
             uint8_t *known = &o->named[named->element];
             *known = how > *known ? how : *known;
-            o->taken[named->element] |= named->reason != DISCARD_LEFT;
+            o->taken[named->element] |= named->reason == DISCARD_ROLLED_BACK;
             realm_note(host->realm, host,
                        "names element %" PRIu32 ": slot %" PRIu64 " of term %" PRIu64
                        " of group %" PRIu32 ", lost to term %" PRIu64 ", acknowledged %u",
                        named->element, named->slot, named->term, named->group, named->lost_to,
                        named->acknowledged);
         }
+    }
+    for (uint32_t i = 0; i < j->blinds; i++) {
+        o->blind += is_regained(j, j->blind[i].number) ? 0 : j->blind[i].slots;
     }
     free(j);
 }

@@ -336,8 +336,10 @@ bool discards_add(struct discards *d, const struct discard *given)
     qr_assert(d->owner != NULL && !d->ending && entry.payload.n <= entry.bytes);
     entry.slots = entry.kind == 0 ? entry.slots : 1;
     qr_assert(entry.kind != 0 || (entry.bytes == 0 && entry.slot > 0 && entry.slots > 0));
-    if (d->error < 0 ||
-        (entry.slot != 0 && discards_knows(d, entry.group, entry.slot, entry.term))) {
+    bool known = entry.reason == DISCARD_GIVEN_UP
+                     ? discards_next_given(d, entry.group, entry.lost_to - 1) != 0
+                     : entry.slot != 0 && discards_knows(d, entry.group, entry.slot, entry.term);
+    if (d->error < 0 || known) {
         return true;
     }
     size_t most = (size_t)min_u64(DISCARD_ENTRY_BYTES_MAX, d->segment_bytes_max / 2);
@@ -358,25 +360,46 @@ bool discards_add(struct discards *d, const struct discard *given)
     return true;
 }
 
+/* There is room for it. */
+static void put_regained(struct discards *d, uint64_t first, uint64_t last, qr_wall at)
+{
+    size_t n = discard_record_bytes(DISCARD_REGAINED_BYTES);
+    discard_write_regained(reserve(&d->filling, n), place_of(d), first, last, at);
+    took(d, n);
+    d->runs_here++;
+    discards_note_regained(d, first, last, ++d->given.marks);
+}
+
 bool discards_regain(struct discards *d, uint32_t group, qr_slot lo, qr_slot hi, qr_term term,
                      qr_wall at)
 {
     uint64_t first, last;
-    size_t n = discard_record_bytes(DISCARD_REGAINED_BYTES);
     qr_assert(d->owner != NULL && !d->ending);
     d->clear_lo = 1;
     d->clear_hi = 0;
     while (d->error == 0 && discards_next_held(d, group, lo, hi, term, &first, &last)) {
-        if (!make_room(d, n)) {
+        if (!make_room(d, discard_record_bytes(DISCARD_REGAINED_BYTES))) {
             return d->error < 0;
         }
         if (!discards_next_held(d, group, lo, hi, term, &first, &last)) {
             break;
         }
-        discard_write_regained(reserve(&d->filling, n), place_of(d), first, last, at);
-        took(d, n);
-        d->runs_here++;
-        discards_note_regained(d, first, last, ++d->given.marks);
+        put_regained(d, first, last, at);
+    }
+    return true;
+}
+
+bool discards_again(struct discards *d, uint32_t group, qr_term since, qr_wall at)
+{
+    qr_assert(d->owner != NULL && !d->ending);
+    while (d->error == 0 && discards_next_given(d, group, since) != 0) {
+        if (!make_room(d, discard_record_bytes(DISCARD_REGAINED_BYTES))) {
+            return d->error < 0;
+        }
+        uint64_t number = discards_next_given(d, group, since);
+        if (number != 0) {
+            put_regained(d, number, number, at);
+        }
     }
     return true;
 }

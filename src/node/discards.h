@@ -13,6 +13,8 @@
  *   J4 It is true: an entry that a log holds again after all (the crash came between the journal
  *      and the cut; or it came back from a member that had it) is *regained*, and is not shown as
  *      discarded. The owner says so (discards_regain), at a start for all that the log holds.
+ *      What was *given up* (DISCARD_GIVEN_UP) is one entry for each term that it was given up to,
+ *      apart from J3, and regained when its replica has it again (discards_again).
  *   J5 A full disk ends what was begun (DISCARDS_NO_ROOM), of which a part may be durable; the
  *      owner cuts nothing and tries again later. Any other error of a write is final for the node
  *      (R7), as it is in the log.
@@ -88,6 +90,10 @@ bool discards_has(const struct discards *discards, uint32_t group, qr_slot lo, q
                   qr_term term);
 /* Behind that slot it names nothing of that group that was not regained. */
 qr_slot discards_last_slot(const struct discards *discards, uint32_t group);
+/* The latest term that something of that group was given up to, and not regained; 0: none. */
+qr_term discards_gave_up(const struct discards *discards, uint32_t group);
+/* What was given up to a term behind that one is here again: as discards_regain. */
+bool discards_again(struct discards *discards, uint32_t group, qr_term since, qr_wall at);
 /* Nothing more is added. DISCARDS_LATER: `ended` follows. Any other is the end itself, with its
  * error in *error. */
 enum discards_result discards_end(struct discards *discards, int *error);

@@ -24,6 +24,7 @@ struct discards_run {
     uint32_t segment;
     uint32_t offset;   /* no record of theirs begins before it in the segment's file */
     uint64_t regained; /* 0: not; else the mark that says so, see `marks` */
+    qr_term given_up;  /* to that term; 0: not. Such a run has no slots here: a log says nothing */
 };
 
 struct discards_segment {
@@ -118,6 +119,8 @@ bool discards_knows(struct discards *d, uint32_t group, qr_slot slot, qr_term te
 /* Numbers of entries of these slots that were not regained; false: there are none (more). */
 bool discards_next_held(const struct discards *d, uint32_t group, qr_slot lo, qr_slot hi,
                         qr_term term, uint64_t *first, uint64_t *last);
+/* Number of an entry that was given up to a term behind that one, and not regained; 0: none. */
+uint64_t discards_next_given(const struct discards *d, uint32_t group, qr_term since);
 /* The next whole record of a part of a file, which begins at `offset` there, from *at on; false:
  * there is none. What was passed over is a gap. The search behind gaps checks *budget bytes and no
  * more: a damaged file may look like the heads of many long records. */

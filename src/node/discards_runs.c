@@ -54,10 +54,12 @@ uint32_t discards_run_from(const struct discards *d, uint64_t number)
 static bool goes_on(const struct discards_run *run, const struct discard *entry, uint32_t segment,
                     uint32_t offset)
 {
-    return run->segment == segment && offset - run->offset < DISCARDS_RUN_BYTES &&
-           run->regained == 0 && run->group == entry->group && run->term == entry->term &&
+    return run->segment == segment && run->given_up == 0 &&
+           offset - run->offset < DISCARDS_RUN_BYTES && run->regained == 0 &&
+           run->group == entry->group && run->term == entry->term &&
            run->number + run->count == entry->number && run->slots == run->count &&
-           entry->slots == 1 && (run->slot == 0) == (entry->slot == 0) &&
+           entry->slots == 1 && entry->reason != DISCARD_GIVEN_UP &&
+           (run->slot == 0) == (entry->slot == 0) &&
            (entry->slot == 0 || run->slot + run->slots == entry->slot);
 }
 
@@ -76,7 +78,8 @@ void discards_note_entry(struct discards *d, const struct discard *entry, uint32
     *insert_run(d, d->run_count) = (struct discards_run){
         .number = entry->number,
         .count = 1,
-        .slot = entry->slot,
+        .slot = entry->reason == DISCARD_GIVEN_UP ? 0 : entry->slot,
+        .given_up = entry->reason == DISCARD_GIVEN_UP ? entry->lost_to : 0,
         .slots = entry->slots,
         .term = entry->term,
         .group = entry->group,
@@ -263,6 +266,28 @@ qr_slot discards_last_slot(const struct discards *d, uint32_t group)
         if (run->group == group && run->regained == 0 && run->slot != 0) {
             last = max_u64(last, run->slot + run->slots - 1);
         }
+    }
+    return last;
+}
+
+uint64_t discards_next_given(const struct discards *d, uint32_t group, qr_term since)
+{
+    for (uint32_t i = 0; i < d->run_count; i++) {
+        const struct discards_run *run = &d->runs[i];
+        if (run->group == group && run->regained == 0 && run->given_up > since) {
+            return run->number;
+        }
+    }
+    return 0;
+}
+
+qr_term discards_gave_up(const struct discards *d, uint32_t group)
+{
+    qr_term last = 0;
+    for (uint32_t i = 0; i < d->run_count; i++) {
+        const struct discards_run *run = &d->runs[i];
+        bool held = run->group == group && run->regained == 0;
+        last = held ? max_u64(last, run->given_up) : last;
     }
     return last;
 }

@@ -15,11 +15,12 @@ struct regain {
     struct discards *discards;
     struct discards_owner owner;
     qr_slot upto;      /* behind it the journal names nothing of this group */
+    qr_term given;     /* G5: the latest term that something was given up to; 0: none */
     uint64_t position; /* of the log, to be durable (G1); 0: nothing is to be said */
     qr_time retry_at;
-    bool begun;        /* discards_begin, and `ended` is to come; */
-    bool ending;       /* ... by itself, for all is said */
-    bool full;         /* the journal wakes it */
+    bool begun;  /* discards_begin, and `ended` is to come; */
+    bool ending; /* ... by itself, for all is said */
+    bool full;   /* the journal wakes it */
 };
 
 static void go_on(const struct regain *g)
@@ -35,6 +36,12 @@ static void await_log(struct regain *g)
     partition_expects(g->partition, g->position);
 }
 
+static void look(struct regain *g)
+{
+    g->upto = discards_last_slot(g->discards, g->partition->group);
+    g->given = discards_gave_up(g->discards, g->partition->group);
+}
+
 void regain_start(struct replica *r)
 {
     struct partition *p = r->partition;
@@ -48,10 +55,13 @@ void regain_start(struct replica *r)
     if (message[0] != 0) { /* it shows too much until a start can read it */
         node_log(r->node, NODE_LOG_WARNING, "%s", message);
     }
-    qr_slot upto = discards != NULL ? discards_last_slot(discards, r->group) : 0;
-    if (upto > 0) {
+    struct regain regain = { .partition = p, .discards = discards };
+    if (discards != NULL) {
+        look(&regain);
+    }
+    if (regain.upto > 0 || regain.given > 0) {
         p->regain = qr_zalloc(sizeof *p->regain);
-        *p->regain = (struct regain){ .partition = p, .discards = discards, .upto = upto };
+        *p->regain = regain;
         await_log(p->regain);
     }
 }
@@ -94,6 +104,28 @@ static bool say(struct regain *g, qr_slot lo, qr_slot hi, qr_term term)
     return discards_regain(g->discards, g->partition->group, lo, hi, term, at);
 }
 
+/* G5: what was given up to a term behind that one is here again. */
+static qr_term again(const struct regain *g)
+{
+    const struct replica *r = g->partition->replica;
+    struct outlook o = { .again = UINT64_MAX };
+    if (g->given > 0 && r != NULL && r->started) {
+        replica_outlook(r, &o);
+    }
+    return o.again;
+}
+
+static bool is_true(struct regain *g)
+{
+    return g->given <= again(g) && for_all(g, has_none);
+}
+
+static bool say_it(struct regain *g)
+{
+    qr_wall at = io_wall(g->partition->node->io);
+    return for_all(g, say) && discards_again(g->discards, g->partition->group, again(g), at);
+}
+
 /* --- Saying it ------------------------------------------------------------------------------ */
 
 static void ended(struct regain *g, enum discards_result result, int error)
@@ -106,7 +138,7 @@ static void ended(struct regain *g, enum discards_result result, int error)
     }
     switch (result) {
     case DISCARDS_DONE:
-        g->upto = discards_last_slot(g->discards, p->group);
+        look(g);
         break;
     case DISCARDS_NO_ROOM:
         await_log(g);
@@ -147,7 +179,7 @@ static void end(struct regain *g)
 static void say_all(struct regain *g)
 {
     g->full = true;
-    if (for_all(g, say)) {
+    if (say_it(g)) {
         g->full = false;
         g->position = 0;
         end(g);
@@ -157,13 +189,16 @@ static void say_all(struct regain *g)
 void regain_turn(struct partition *p, qr_time now)
 {
     struct regain *g = p->regain;
+    if (g != NULL && g->position == 0 && g->given > again(g)) {
+        await_log(g);
+    }
     if (g == NULL || g->position == 0 || g->full || g->ending ||
         log_durable(p->node->log) < g->position || (p->rollback != NULL && !g->begun)) {
         return;
     }
     if (g->begun) {
         say_all(g);
-    } else if (for_all(g, has_none)) {
+    } else if (is_true(g)) {
         g->position = 0;
     } else if (discards_busy(g->discards) || now < g->retry_at) {
         partition_wake_at(p, now < g->retry_at ? g->retry_at : now + BUSY_PAUSE);

@@ -10,6 +10,7 @@
  *   G3 Where nothing is held against a group it costs nothing: what the journal names of the group
  *      is asked once, when the replica starts, and again when something was regained. Whatever adds
  *      to it (rollback.h) ends in another start.
+ *   G5 What was given up (rollback.h, K7) is here again when the replica's protocol says so.
  *   G4 A rollback waits for it (discards_busy), and then names anew what goes after all. */
 #ifndef NODE_REGAIN_H
 #define NODE_REGAIN_H

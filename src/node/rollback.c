@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "cluster/map.h"
+#include "node/control.h"
 #include "node/damage.h"
 #include "node/journals.h"
 #include "node/keeper.h"
@@ -25,13 +26,15 @@ struct rollback {
     struct discards_owner owner;
     uint8_t phase;
     bool anew;
-    bool leaves;       /* K5 */
-    bool full;         /* the journal wakes it */
-    qr_slot slot;      /* what follows it goes */
-    qr_slot last;      /* of the log */
-    qr_slot next;      /* to be named */
-    qr_slot answered;  /* what this node led is answered up to here, */
-    qr_term led;       /* ... in this term; 0: it led in none (K6) */
+    bool leaves;      /* K5 */
+    bool full;        /* the journal wakes it */
+    qr_slot slot;     /* what follows it goes */
+    qr_slot last;     /* of the log */
+    qr_slot given;    /* K7; 0: nothing is */
+    qr_slot maybe;    /* its primary may have what is named up to here */
+    qr_slot next;     /* to be named; 0: what is given up is */
+    qr_slot answered; /* what this node led is answered up to here, */
+    qr_term led;      /* ... in this term; 0: it led in none (K6) */
     qr_term lost_to;
     uint64_t position; /* of the log, to be durable */
     qr_time retry_at;
@@ -57,7 +60,7 @@ static struct rollback *begin(struct replica *r, qr_slot slot, qr_slot last, qr_
 {
     struct partition *p = r->partition;
     struct rollback *b = qr_zalloc(sizeof *b);
-    qr_assert(r->viewed && r->started && p->rollback == NULL && slot < last);
+    qr_assert(r->viewed && r->started && p->rollback == NULL && slot <= last);
     *b = (struct rollback){ .partition = p,
                             .slot = slot,
                             .last = last,
@@ -78,6 +81,11 @@ void rollback_begin(struct replica *r, const struct effect *e)
 {
     struct rollback *b = begin(r, e->rollback.slot, e->rollback.last, e->rollback.term);
     b->anew = e->rollback.anew;
+    if (control_level(r->node) >= MAP_LEVEL_FOLLOWERS) { /* who knows those reasons */
+        b->given = e->rollback.given;
+        b->maybe = e->rollback.maybe;
+    }
+    qr_assert(b->slot < b->last || b->anew);
     node_log(r->node, NODE_LOG_WARNING,
              "Group %" PRIu32 ": the primary of term %" PRIu64 " has nothing of what follows slot "
              "%" PRIu64 " here, up to %" PRIu64 ": it is taken back, see KEYSPACE DISCARDS",
@@ -156,7 +164,9 @@ static struct discard about(const struct rollback *b, qr_slot slot, qr_term term
                              .at = io_wall(b->partition->node->io),
                              .group = b->partition->group,
                              .partition = mp != NULL ? mp->index : 0,
-                             .reason = b->leaves ? DISCARD_LEFT : DISCARD_ROLLED_BACK,
+                             .reason = b->leaves          ? DISCARD_LEFT
+                                       : slot <= b->maybe ? DISCARD_BEGAN_ANEW
+                                                          : DISCARD_ROLLED_BACK,
                              .acknowledged = DISCARD_MAY_BE_ACKNOWLEDGED,
                              .slots = 1 };
     if (b->led != 0 && term == b->led) { /* K6 */
@@ -165,19 +175,46 @@ static struct discard about(const struct rollback *b, qr_slot slot, qr_term term
     return entry;
 }
 
-/* K4. False: the journal has no room now. */
-static bool count_the_gone(struct rollback *b, const struct log_group *group)
+static qr_term term_at(const struct log_group *group, qr_slot slot)
 {
-    if (b->next > group->base_slot) {
+    qr_term term = group->base_term;
+    for (uint32_t i = 0; i < group->run_count && group->runs[i].slot <= slot; i++) {
+        term = group->runs[i].term;
+    }
+    return term;
+}
+
+/* K7. False: the journal has no room now. */
+static bool count_the_given(struct rollback *b, const struct log_group *group)
+{
+    if (b->next != 0) {
         return true;
     }
-    struct discard entry = about(b, b->next, group->base_term);
+    struct discard entry = about(b, 1, term_at(group, b->given));
     entry.acknowledged = DISCARD_MAY_BE_ACKNOWLEDGED;
-    entry.slots = group->base_slot - b->slot;
+    entry.reason = DISCARD_GIVEN_UP;
+    entry.slots = b->given;
     if (!discards_add(b->discards, &entry)) {
         return false;
     }
-    b->next = group->base_slot + 1;
+    b->next = b->slot + 1;
+    return true;
+}
+
+/* K4. False: the journal has no room now. */
+static bool count_the_gone(struct rollback *b, const struct log_group *group)
+{
+    while (b->next <= group->base_slot) {
+        bool maybe = b->next <= b->maybe;
+        qr_slot end = maybe ? min_u64(group->base_slot, b->maybe) : group->base_slot;
+        struct discard entry = about(b, b->next, group->base_term);
+        entry.acknowledged = DISCARD_MAY_BE_ACKNOWLEDGED;
+        entry.slots = end - b->next + 1;
+        if (!discards_add(b->discards, &entry)) {
+            return false;
+        }
+        b->next = end + 1;
+    }
     return true;
 }
 
@@ -208,12 +245,12 @@ static void name_some(struct rollback *b)
     struct span records;
     (void)log_group_state(node->log, b->partition->group, &group);
     b->full = true; /* unless it is seen to be otherwise */
-    if (!count_the_gone(b, &group)) {
+    if (!count_the_given(b, &group) || !count_the_gone(b, &group)) {
         return;
     }
     if (b->next <= b->last) {
-        int64_t count = log_read(node->log, b->partition->group, b->next, b->last + 1, CHUNK_BYTES,
-                                 &records);
+        int64_t count =
+            log_read(node->log, b->partition->group, b->next, b->last + 1, CHUNK_BYTES, &records);
         if (count <= 0) {
             node_fail(node, "an entry that is to be taken back cannot be read from the log");
             return;
@@ -252,7 +289,7 @@ static void begin_names(struct rollback *b, qr_time now)
     }
     b->owner = (struct discards_owner){ .wake = on_wake, .ended = on_ended, .context = b };
     b->discards = discards;
-    b->next = b->slot + 1;
+    b->next = b->given > 0 ? 0 : b->slot + 1;
     b->full = false;
     discards_begin(discards, &b->owner);
 }

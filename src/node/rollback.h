@@ -19,7 +19,10 @@
  *    it was acknowledged (LOCAL): what its protocol is not sure of is named first, in the same way,
  *    and then all of it goes.
  * K6 What was answered: of the entries that this node proposed in this life it knows, and says so.
- *    Of any other one the client may have been told that it is done. */
+ *    Of any other one the client may have been told that it is done.
+ * K7 What a replica that begins anew has acknowledged and all members were known to have is not
+ *    lost, but not here any more: it is counted as given up, until it is here again (regain.h).
+ *    What it names, and its primary may have, says so (BEGAN_ANEW). */
 #ifndef NODE_ROLLBACK_H
 #define NODE_ROLLBACK_H
 

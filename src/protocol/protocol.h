@@ -358,10 +358,14 @@ struct effect {
          * only then the log ends there. What was proposed here and stands among them is told as
          * lost. PERSIST and APPLY go on behind `slot`. `anew`: the state becomes empty, and so does
          * the log, which begins behind slot 0: a START after it has nothing but the state record.
-         * `slot` may be below what the log still holds then: what is gone can only be counted. */
+         * `slot` may be below what the log still holds then: what is gone can only be counted.
+         * And what was this node's own up to `given`, which all members were known to hold, is
+         * counted as given up, until it is here again (outlook.again). Of what is behind `slot`
+         * the primary may have some, up to `maybe`. */
         struct {
             qr_ticket ticket; /* durable when all of that is */
             qr_slot slot, last;
+            qr_slot given, maybe; /* 0: nothing, as where it does not begin anew; given <= slot */
             qr_term term;
             bool anew; /* the last checkpoint, or where the log begins, is behind `slot` */
         } rollback;
@@ -518,11 +522,14 @@ struct outlook {
     bool closed : 1;  /* a hand-over was answered OK: it takes nothing in this term any more */
     bool shares : 1;  /* a write is answered when others have executed it too (ACK_APPLIED): */
     struct member_outlook member[15];
-    qr_slot shared; /* a leader: as many as are wanted have, up to here */
+    qr_slot shared;     /* a leader: as many as are wanted have, up to here */
     struct stood stood; /* when it stands, or is forgetful; zero while that is not durable */
     /* Entries behind it may be nowhere else, though they were acknowledged: when this replica is
      * dropped for good they go into the discard journal first. `last`: there are none. */
     qr_slot sure;
+    /* What was given up (rollback.given) to a term behind this one is here again, durably.
+     * UINT64_MAX: it is not yet, as far as is known. */
+    qr_term again;
     uint16_t feeds; /* of one that does not lead: members that it was told to feed */
     qr_term proven; /* what APPLY has named is a prefix of the history of that term; 0: unknown */
 };

@@ -448,6 +448,7 @@ static void primary_outlook(const void *self, struct outlook *out)
     out->barred = p->barred;
     out->closed = p->transfer_closed;
     out->sure = primary_sure(p);
+    out->again = primary_again(p);
     out->shares = primary_shares(p);
     out->proven = p->proven;
     out->shared = leads && out->shares ? primary_shared(p) : 0;
@@ -496,12 +497,12 @@ const struct protocol primary_async_protocol = PRIMARY_PROTOCOL(
 
 const struct protocol primary_semi_protocol = PRIMARY_PROTOCOL(
     "primary-semi", .consistency = CONSISTENCY_LINEARIZABLE,
-    .reads = READS | READ_BIT(READ_LINEARIZABLE), .acks = ACK_BIT(ACK_ANY),
-    .ack_stages = OF_COPIES, .survives_minority_crash = true,
-    .available_in_minority = true, .messages_per_replica = 2, .tolerates = tolerates_all_but_two);
+    .reads = READS | READ_BIT(READ_LINEARIZABLE), .acks = ACK_BIT(ACK_ANY), .ack_stages = OF_COPIES,
+    .survives_minority_crash = true, .available_in_minority = true, .messages_per_replica = 2,
+    .tolerates = tolerates_all_but_two);
 
 const struct protocol primary_sync_protocol = PRIMARY_PROTOCOL(
     "primary-sync", .consistency = CONSISTENCY_LINEARIZABLE,
-    .reads = READS | READ_BIT(READ_LINEARIZABLE), .acks = ACK_BIT(ACK_ALL),
-    .ack_stages = OF_COPIES, .survives_minority_crash = true,
-    .available_in_minority = false, .messages_per_replica = 2, .tolerates = tolerates_none);
+    .reads = READS | READ_BIT(READ_LINEARIZABLE), .acks = ACK_BIT(ACK_ALL), .ack_stages = OF_COPIES,
+    .survives_minority_crash = true, .available_in_minority = false, .messages_per_replica = 2,
+    .tolerates = tolerates_none);

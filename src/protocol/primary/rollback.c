@@ -13,15 +13,24 @@
  *    nothing: empty state, a log that begins behind slot 0. It may have acknowledged what it drops
  *    below the common point: it is forgetful from then on (forget.c), and the record that says so
  *    is durable before anything goes. What was its own it names from the floor on: the primary has
- *    it up to the common point, and may be gone for good before it has sent it again. What the log
- *    does not hold any more has no name in the discard journal: (slot, base] are counted there.
+ *    it up to the common point at most (`maybe`), and may be gone for good before it has sent it
+ *    again. What the log does not hold any more has no name in the discard journal: (slot, base]
+ *    are counted there.
  * B5 Where the primary has an entry of an older term than the one here, all that it has before is
  *    older too: everything here behind the last entry that is not of a later term goes at once. Its
  *    log may begin there, and then no entry of it would ever tell.
+ * B6 What was its own up to the floor, or where the logs part, all members held, the primary among
+ *    them: it is not lost, and has no name. But this copy is gone, and before the primary has sent
+ *    it again the others' disks may be lost too. So it is *given up*: counted in the journal, as of
+ *    the term of this primary (`given`). It is here again once this member counts, and is informed
+ *    (A5): it holds then what was the log of a primary of this term or of a later one, and each of
+ *    those had it, but one that had forgotten it and those that came after such a one. Of that the
+ *    view tells, by the latest term in which somebody was chosen so (`forgot`): what was given up
+ *    to a term not behind that one stays counted.
  * B4 A primary takes nothing back, and who stands does not either: it follows nobody. */
 #include "protocol/primary/state.h"
 
-static qr_ticket push_rollback(struct primary *p, struct effects *out, qr_slot slot, bool anew)
+static struct effect *push_rollback(struct primary *p, struct effects *out, qr_slot slot)
 {
     qr_assert(p->phase == PHASE_FOLLOWER); /* B4 */
     primary_persist_state(p, out);
@@ -34,19 +43,21 @@ static qr_ticket push_rollback(struct primary *p, struct effects *out, qr_slot s
     e->rollback.slot = slot;
     e->rollback.last = p->trail.last_slot;
     e->rollback.term = p->term;
-    e->rollback.anew = anew;
-    return e->rollback.ticket;
+    return e;
 }
 
-/* Entries behind `slot` are named. */
-static void begin_anew(struct primary *p, struct effects *out, qr_slot slot)
+void primary_begin_anew(struct primary *p, struct effects *out, qr_slot slot, qr_slot maybe)
 {
+    qr_assert(slot <= p->trail.last_slot);
     effects_trace(out, POINT_ROLLED_BACK_ANEW, slot, p->trail.base_slot, 0);
     primary_forget(p, out);
-    qr_ticket ticket = push_rollback(p, out, slot, true);
+    struct effect *e = push_rollback(p, out, slot);
+    e->rollback.anew = true;
+    e->rollback.given = p->local ? min_u64(p->own, slot) : 0; /* B6 */
+    e->rollback.maybe = maybe;
     trail_reset(&p->trail, 0, 0);
     journal_truncate(&p->journal, 1);
-    journal_wrote(&p->journal, ticket, 0);
+    journal_wrote(&p->journal, e->rollback.ticket, 0);
     p->commit = 0;
     p->applied = 0;
     p->executed = 0;
@@ -61,18 +72,18 @@ static void begin_anew(struct primary *p, struct effects *out, qr_slot slot)
     primary_refuse_reads(p, out); /* I3 */
 }
 
-void primary_begin_anew(struct primary *p, struct effects *out, qr_slot slot)
-{
-    qr_assert(slot <= p->trail.last_slot);
-    begin_anew(p, out, slot);
-}
-
 /* B3: the logs agree up to `common` at most. What is its own goes by name from where others may
  * lack it, the rest behind `slot`. */
 static void begin_anew_behind(struct primary *p, struct effects *out, qr_slot common, qr_slot slot)
 {
     qr_slot known = min_u64(p->floor, common);
-    begin_anew(p, out, p->own > known ? known : slot);
+    primary_begin_anew(p, out, p->own > known ? known : slot, common);
+}
+
+qr_term primary_again(const struct primary *p)
+{
+    bool here = !p->forgetful && p->informed && p->view.term == p->term;
+    return here ? p->forgot : UINT64_MAX; /* B6 */
 }
 
 void primary_roll_back(struct primary *p, struct effects *out, qr_slot slot)
@@ -84,10 +95,10 @@ void primary_roll_back(struct primary *p, struct effects *out, qr_slot slot)
         begin_anew_behind(p, out, slot, slot);
         return;
     }
-    qr_ticket ticket = push_rollback(p, out, slot, false);
+    const struct effect *e = push_rollback(p, out, slot);
     trail_truncate(&p->trail, slot + 1);
     journal_truncate(&p->journal, slot + 1);
-    journal_wrote(&p->journal, ticket, slot);
+    journal_wrote(&p->journal, e->rollback.ticket, slot);
     p->commit = min_u64(p->commit, slot);
     p->applied = min_u64(p->applied, slot);
     p->executed = min_u64(p->executed, slot);

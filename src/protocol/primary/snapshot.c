@@ -106,8 +106,8 @@ static bool is_unnamed(const struct primary *p)
 static void install(struct primary *p, struct effects *out, const struct offer *o)
 {
     qr_assert(p->phase != PHASE_PRIMARY); /* S6 */
-    if (primary_sure(p) < p->trail.last_slot) {
-        primary_begin_anew(p, out, primary_sure(p));
+    if (primary_sure(p) < p->trail.last_slot || (p->local && p->own > o->slot)) {
+        primary_begin_anew(p, out, primary_sure(p), p->trail.last_slot); /* B6 */
     }
     qr_assert(o->slot > p->commit);
     primary_persist_state(p, out);

@@ -100,7 +100,7 @@ struct primary {
     uint32_t life;    /* a number of this start, never 0 */
 
     /* Primaries. */
-    qr_slot term_start; /* the NOOP of this term */
+    qr_slot term_start;  /* the NOOP of this term */
     qr_slot commit_told; /* up to here members were told of it by an APPEND of its own (Y2) */
     qr_time heartbeat_due;
     qr_time leads_since;
@@ -288,8 +288,8 @@ void primary_on_heartbeat(struct primary *p, struct effects *out, node_index fro
 /* Takes back everything behind `slot`, which the primary of the promised term does not have. */
 void primary_roll_back(struct primary *p, struct effects *out, qr_slot slot);
 /* Takes back everything, with the entries behind `slot` by name: what lies below is of no use
- * (B3). */
-void primary_begin_anew(struct primary *p, struct effects *out, qr_slot slot);
+ * (B3). Up to `maybe` the primary may have them. */
+void primary_begin_anew(struct primary *p, struct effects *out, qr_slot slot, qr_slot maybe);
 /* The primary has an entry of that term at `slot`: takes back what is of a later one (B5). */
 void primary_give_way(struct primary *p, struct effects *out, qr_slot slot, qr_term term);
 void primary_on_foreign(struct primary *p, struct effects *out, node_index from,
@@ -303,6 +303,8 @@ void primary_on_snapshot(struct primary *p, struct effects *out, qr_slot slot, q
 void primary_want_snapshot(struct primary *p, struct effects *out, node_index to);
 /* S5: up to where what stands here is surely in any snapshot that is beyond it. */
 qr_slot primary_sure(const struct primary *p);
+/* outlook.again: B6. */
+qr_term primary_again(const struct primary *p);
 void primary_on_offer(struct primary *p, struct effects *out, const struct event *event);
 
 /* --- forget.c ------------------------------------------------------------------------------- */

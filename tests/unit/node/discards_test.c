@@ -260,6 +260,53 @@ static void test_r8_slots_without_contents_are_counted(void **state)
     world_free(&w);
 }
 
+/* What was given up is apart from what is lost: one entry for each term that it was given up to,
+ * which no log regains. */
+static void test_what_was_given_up_is_here_again_or_not(void **state)
+{
+    struct world w;
+    (void)state;
+    world_init(&w);
+    struct discard entry = world_entry(1, 3);
+    entry.kind = 0;
+    entry.slots = 1;
+    entry.bytes = 0;
+    entry.payload = (struct span){ 0 };
+    entry.reason = DISCARD_GIVEN_UP;
+    world_begin(&w);
+    for (qr_term to = 8; to <= 9; to++) {
+        entry.lost_to = to;
+        world_add(&w, &entry);
+        world_add(&w, &entry); /* a crash came between */
+    }
+    assert_int_equal(world_end(&w), DISCARDS_DONE);
+    assert_int_equal(world_put(&w, 1, 2, 3), DISCARDS_DONE); /* what is lost has its name */
+    world_look(&w, 1000);
+    assert_int_equal(w.stats.total, 4);
+    for (int life = 0; life < 2; life++) {
+        assert_int_equal(discards_gave_up(w.d, 7), 9);
+        assert_int_equal(discards_gave_up(w.d, 6), 0);
+        assert_int_equal(discards_last_slot(w.d, 7), 2);
+        world_restart(&w);
+    }
+    assert_int_equal(world_regain(&w, 1, 2, 3), DISCARDS_DONE);
+    world_look(&w, 1000);
+    assert_int_equal(w.stats.regained, 2);
+    assert_int_equal(world_again(&w, 9), DISCARDS_DONE);
+    assert_int_equal(discards_gave_up(w.d, 7), 9);
+    assert_int_equal(world_again(&w, 8), DISCARDS_DONE);
+    for (int life = 0; life < 2; life++) {
+        assert_int_equal(discards_gave_up(w.d, 7), 8);
+        world_look(&w, 1000);
+        assert_int_equal(w.stats.regained, 3);
+        assert_false(w.items[0].regained);
+        assert_true(w.items[1].regained);
+        assert_int_equal(w.items[0].entry.slot, 1);
+        world_restart(&w);
+    }
+    world_free(&w);
+}
+
 /* --- J4 ------------------------------------------------------------------------------------- */
 
 static void test_what_is_in_the_log_again_is_not_shown_as_discarded(void **state)
@@ -396,6 +443,7 @@ int main(void)
         cmocka_unit_test(test_short_segments_are_many),
         cmocka_unit_test(test_what_is_too_long_is_cut_and_says_so),
         cmocka_unit_test(test_r8_slots_without_contents_are_counted),
+        cmocka_unit_test(test_what_was_given_up_is_here_again_or_not),
         cmocka_unit_test(test_what_is_in_the_log_again_is_not_shown_as_discarded),
         cmocka_unit_test(test_a_scan_goes_on_at_any_number),
         cmocka_unit_test(test_what_is_on_its_way_is_not_shown),

@@ -168,15 +168,30 @@ enum discards_result world_put(struct world *w, qr_slot lo, qr_slot hi, qr_term 
     return world_end(w);
 }
 
+static void await_room(struct world *w)
+{
+    w->woken = false;
+    while (!w->woken) {
+        assert_true(disk_step(w->disk));
+    }
+}
+
 enum discards_result world_regain(struct world *w, qr_slot lo, qr_slot hi, qr_term term)
 {
     w->error = 0;
     world_begin(w);
     while (!discards_regain(w->d, 7, lo, hi, term, 5)) {
-        w->woken = false;
-        while (!w->woken) {
-            assert_true(disk_step(w->disk));
-        }
+        await_room(w);
+    }
+    return world_end(w);
+}
+
+enum discards_result world_again(struct world *w, qr_term since)
+{
+    w->error = 0;
+    world_begin(w);
+    while (!discards_again(w->d, 7, since, 5)) {
+        await_room(w);
     }
     return world_end(w);
 }

@@ -50,6 +50,7 @@ enum discards_result world_put(struct world *w, qr_slot lo, qr_slot hi, qr_term 
 void world_begin(struct world *w);
 enum discards_result world_end(struct world *w);
 enum discards_result world_regain(struct world *w, qr_slot lo, qr_slot hi, qr_term term);
+enum discards_result world_again(struct world *w, qr_term since);
 
 /* Reads all of it, so many at a time, into items and stats; checks J2, that numbers ascend, and
  * that entries of world_entry are what was given. */

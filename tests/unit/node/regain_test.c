@@ -37,6 +37,8 @@ static struct {
         bool regained;
     } held[4];
     uint32_t held_count;
+    qr_term given; /* something was given up to that term; 0: nothing */
+    qr_term since; /* what was given up behind it is here again */
     struct discards_owner owner;
     bool begun, busy, late, none, damaged;
     uint32_t room; /* that it can say of now */
@@ -62,8 +64,11 @@ bool log_group_state(struct log *log, uint32_t group, struct log_group *out)
 {
     (void)log;
     assert_int_equal(group, GROUP);
-    *out = (struct log_group){ .base_slot = w.base, .base_term = 2, .last_slot = w.last,
-                               .runs = w.runs, .run_count = w.run_count };
+    *out = (struct log_group){ .base_slot = w.base,
+                               .base_term = 2,
+                               .last_slot = w.last,
+                               .runs = w.runs,
+                               .run_count = w.run_count };
     return true;
 }
 
@@ -109,6 +114,32 @@ qr_slot discards_last_slot(const struct discards *d, uint32_t group)
         last = w.held[i].regained ? last : max_u64(last, w.held[i].slot);
     }
     return last;
+}
+
+qr_term discards_gave_up(const struct discards *d, uint32_t group)
+{
+    (void)d;
+    assert_int_equal(group, GROUP);
+    return w.given;
+}
+
+bool discards_again(struct discards *d, uint32_t group, qr_term since, qr_wall at)
+{
+    (void)d, (void)group, (void)at;
+    assert_true(w.begun);
+    assert_true(w.durable >= w.position); /* G1 */
+    if (w.given > since && w.room-- == 0) {
+        w.room = 0;
+        return false;
+    }
+    w.given = w.given > since ? 0 : w.given;
+    return true;
+}
+
+void replica_outlook(const struct replica *r, struct outlook *out)
+{
+    assert_true(r->started);
+    *out = (struct outlook){ .again = w.since };
 }
 
 void discards_begin(struct discards *d, const struct discards_owner *owner)
@@ -198,8 +229,9 @@ static int begin(void **state)
     struct map_partition mp = map_found(&k, 0, GROUP, 7, NODE_NONE);
     put_partition(w.node.map, &mp);
     w.partition = (struct partition){ .node = &w.node, .group = GROUP, .replica = &w.replica };
-    w.replica = (struct replica){ .node = &w.node, .partition = &w.partition, .group = GROUP,
-                                  .started = true, .viewed = true };
+    w.replica = (struct replica){
+        .node = &w.node, .partition = &w.partition, .group = GROUP, .started = true, .viewed = true
+    };
     w.base = 4;
     w.runs[0] = (struct term_run){ .slot = 5, .term = 3 };
     w.runs[1] = (struct term_run){ .slot = 8, .term = 6 };
@@ -359,6 +391,37 @@ static void test_what_comes_meanwhile_has_its_own_turn(void **state)
     w.owner.ended(w.owner.context, DISCARDS_DONE, 0);
 }
 
+/* G5 */
+static void test_what_was_given_up_is_regained_when_it_is_here_again(void **state)
+{
+    (void)state;
+    w.given = 8;
+    w.since = UINT64_MAX; /* it has been brought up by nobody yet */
+    w.replica.started = false;
+    regain_start(&w.replica);
+    turns(3);
+    w.replica.started = true;
+    turns(3);
+    w.since = 8; /* who was chosen in that very term had forgotten it */
+    turns(3);
+    assert_int_equal(w.begins, 0);
+    w.since = 7;
+    w.position = 120;
+    turns(3);
+    assert_int_equal(w.begins, 0); /* not durably yet */
+    w.durable = 120;
+    w.room = 0;
+    turns(2);
+    assert_int_equal(w.ends, 0);
+    w.room = 1;
+    w.owner.wake(w.owner.context);
+    turns(2);
+    assert_int_equal(w.ends, 1);
+    assert_int_equal(w.given, 0);
+    turns(3);
+    assert_int_equal(w.begins, 1);
+}
+
 static void test_a_full_disk_is_tried_again_and_a_bad_one_ends_the_node(void **state)
 {
     (void)state;
@@ -410,6 +473,7 @@ int main(void)
         TEST(test_a_journal_at_work_is_waited_for),
         TEST(test_it_lets_a_rollback_go_first),
         TEST(test_what_comes_meanwhile_has_its_own_turn),
+        TEST(test_what_was_given_up_is_regained_when_it_is_here_again),
         TEST(test_a_full_disk_is_tried_again_and_a_bad_one_ends_the_node),
         TEST(test_it_ends_by_itself_when_its_replica_goes),
     };

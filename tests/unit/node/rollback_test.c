@@ -10,299 +10,9 @@
 
 #include <cmocka.h>
 
-#include "base/alloc.h"
-#include "log/log.h"
-#include "node/damage.h"
-#include "node/holding.h"
-#include "node/journals.h"
-#include "node/keeper.h"
 #include "node/node.h"
-#include "node/quarantine.h"
-#include "node/replica_internal.h"
-#include "node/rollback.h"
 #include "tests/unit/cluster/put_records.h"
-
-#define GROUP 5u
-#define KEYSPACE 16u
-#define NAMED_MAX 32u
-
-/* What was named, in order. */
-struct name {
-    struct discard entry;
-    char payload[8];
-};
-
-static struct {
-    struct node node;
-    struct partition partition;
-    struct replica replica;
-    struct outlook outlook;
-    /* The log: entries (base, last] of term 3, each a command with its slot as a text. */
-    qr_slot base, last;
-    uint64_t position, durable;
-    uint32_t truncations, resets;
-    qr_slot cut_from;
-    uint64_t named_when_cut;
-    /* The journal. */
-    struct discards_owner owner; /* NULL callbacks: nothing is under way */
-    bool begun, busy, late, cannot_open;
-    uint32_t room; /* entries that it takes now */
-    enum discards_result result;
-    struct name named[NAMED_MAX];
-    uint32_t named_count, begins;
-    /* The checkpoint. */
-    bool writes;
-    qr_slot checkpoint;
-    uint32_t forgot, disturbed, held_dropped, digests_forgotten;
-    qr_time wake;
-} w;
-
-/* --- The rest of the node -------------------------------------------------------------------- */
-
-uint64_t log_position(const struct log *log)
-{
-    (void)log;
-    return w.position;
-}
-
-uint64_t log_durable(const struct log *log)
-{
-    (void)log;
-    return w.durable;
-}
-
-bool log_group_state(struct log *log, uint32_t group, struct log_group *out)
-{
-    (void)log;
-    assert_int_equal(group, GROUP);
-    *out = (struct log_group){ .base_slot = w.base, .base_term = 2, .last_slot = w.last };
-    return true;
-}
-
-int64_t log_read(struct log *log, uint32_t group, qr_slot lo, qr_slot hi, size_t most,
-                 struct span *out)
-{
-    static uint8_t record[RECORD_HEADER_BYTES + 8];
-    (void)log, (void)most;
-    assert_true(lo > w.base && lo < hi && hi <= w.last + 1);
-    int n = snprintf((char *)record + RECORD_HEADER_BYTES, 8, "%u", (unsigned)lo);
-    record_seal(record, group, RECORD_COMMAND, lo, 3, (size_t)n);
-    *out = span_of(record, record_bytes((size_t)n));
-    return 1; /* one at a time */
-}
-
-void log_truncate(struct log *log, uint32_t group, qr_slot from)
-{
-    (void)log, (void)group;
-    w.truncations++;
-    w.cut_from = from;
-    w.named_when_cut = w.named_count;
-    w.position += 10;
-}
-
-void log_reset(struct log *log, uint32_t group, qr_slot slot, qr_term term)
-{
-    (void)log, (void)group;
-    assert_int_equal(slot, 0);
-    assert_int_equal(term, 0);
-    w.resets++;
-    w.named_when_cut = w.named_count;
-    w.position += 10;
-}
-
-void quarantine_forget(struct partition *p)
-{
-    assert_ptr_equal(p, &w.partition);
-    w.digests_forgotten++;
-}
-
-struct discards *journals_get(struct node *node, uint32_t keyspace, bool make, char *message,
-                              size_t cap)
-{
-    (void)node;
-    assert_int_equal(keyspace, KEYSPACE);
-    assert_true(make);
-    (void)snprintf(message, cap, "%s", w.cannot_open ? "it is damaged" : "");
-    return w.cannot_open ? NULL : (struct discards *)&w;
-}
-
-bool discards_busy(const struct discards *d)
-{
-    (void)d;
-    return w.busy;
-}
-
-void discards_begin(struct discards *d, const struct discards_owner *owner)
-{
-    (void)d;
-    assert_false(w.begun || w.busy);
-    w.begun = true;
-    w.begins++;
-    w.owner = *owner;
-}
-
-bool discards_add(struct discards *d, const struct discard *entry)
-{
-    (void)d;
-    assert_true(w.begun);
-    assert_true(w.durable >= 100); /* K1 */
-    if (w.room == 0) {
-        return false;
-    }
-    w.room--;
-    assert_true(w.named_count < NAMED_MAX);
-    struct name *name = &w.named[w.named_count++];
-    *name = (struct name){ .entry = *entry };
-    if (entry->payload.n > 0) {
-        memcpy(name->payload, entry->payload.p, entry->payload.n);
-    }
-    return true;
-}
-
-enum discards_result discards_end(struct discards *d, int *error)
-{
-    (void)d;
-    assert_true(w.begun);
-    *error = w.result == DISCARDS_FAILED ? -5 : 0;
-    w.begun = w.late;
-    return w.late ? DISCARDS_LATER : w.result;
-}
-
-bool keeper_is_quiet(struct keeper *keeper)
-{
-    (void)keeper;
-    return !w.writes;
-}
-
-qr_slot keeper_slot(const struct keeper *keeper)
-{
-    (void)keeper;
-    return w.checkpoint;
-}
-
-int damage_forgets(struct partition *p, const char *why)
-{
-    (void)p, (void)why;
-    assert_int_equal(w.truncations + w.resets, 0); /* K3: before anything goes */
-    w.forgot++;
-    return 0;
-}
-
-void holding_disturb(struct partition *p)
-{
-    (void)p;
-    w.disturbed++;
-}
-
-void replica_drop_held(struct replica *r)
-{
-    (void)r;
-    w.held_dropped++;
-}
-
-void replica_outlook(const struct replica *r, struct outlook *out)
-{
-    (void)r;
-    *out = w.outlook;
-}
-
-void partition_expects(struct partition *p, uint64_t position)
-{
-    (void)p;
-    assert_int_equal(position, w.position);
-}
-
-void schedule_wake(struct partition *p)
-{
-    p->awake = true;
-}
-
-#ifdef QUORATE_FAILPOINTS
-int io_failpoint(struct io *io, enum failpoint point)
-{
-    (void)io;
-    (void)point;
-    return 0;
-}
-#endif
-
-qr_wall io_wall(struct io *io)
-{
-    (void)io;
-    return 77;
-}
-
-void node_log(struct node *node, enum node_log_level level, const char *format, ...)
-{
-    (void)node, (void)level, (void)format;
-}
-
-void node_fail(struct node *node, const char *why)
-{
-    (void)why;
-    node->failed = true;
-}
-
-void node_disk_failed(struct node *node, const char *what, int error)
-{
-    (void)what;
-    assert_true(error < 0);
-    node->failed = true;
-}
-
-/* --- The tests ------------------------------------------------------------------------------- */
-
-static int begin(void **state)
-{
-    (void)state;
-    memset(&w, 0, sizeof w);
-    w.node.map = map_new();
-    struct map_keyspace k = a_keyspace(KEYSPACE, "k", "", GROUP, 1);
-    put_keyspace(w.node.map, &k);
-    struct map_partition mp = map_found(&k, 0, GROUP, 7, NODE_NONE);
-    put_partition(w.node.map, &mp);
-    w.partition = (struct partition){ .node = &w.node, .group = GROUP, .replica = &w.replica };
-    w.replica = (struct replica){ .node = &w.node, .partition = &w.partition, .group = GROUP,
-                                  .started = true, .viewed = true, .apply_to = 10 };
-    w.last = 12;
-    w.position = 100;
-    w.room = UINT32_MAX;
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    rollback_free(&w.partition);
-    map_free(w.node.map);
-    return 0;
-}
-
-static void take_back(qr_slot slot, bool anew)
-{
-    struct effect e = { .kind = EFFECT_ROLLBACK };
-    e.rollback.slot = slot;
-    e.rollback.last = w.last;
-    e.rollback.term = 9;
-    e.rollback.anew = anew;
-    rollback_begin(&w.replica, &e);
-}
-
-static void turns(uint32_t n)
-{
-    while (n-- > 0) {
-        w.partition.wake = QR_NEVER;
-        w.partition.again = false;
-        w.partition.awake = true; /* while it has its turn, waking it does nothing */
-        rollback_turn(&w.partition, w.node.clock);
-        w.partition.awake = false;
-    }
-}
-
-static bool is_cut(bool *anew)
-{
-    return rollback_is_cut(&w.partition, anew);
-}
+#include "tests/unit/node/rollback_world.h"
 
 static void test_it_is_durable_then_named_then_cut_K1(void **state)
 {
@@ -347,6 +57,82 @@ static void test_it_is_durable_then_named_then_cut_K1(void **state)
     assert_false(anew);
     assert_int_equal(w.truncations, 1);
     assert_true(w.disturbed > 0);
+}
+
+/* And what its primary may have says so. */
+static void test_what_is_given_up_is_counted_K7(void **state)
+{
+    (void)state;
+    w.durable = 100;
+    w.base = 7;
+    w.room = 1;
+    begin_anew(5, 4, 9);
+    turns(5);
+    assert_int_equal(w.named_count, 1);
+    assert_int_equal(w.resets, 0);
+    w.room = 9;
+    w.owner.wake(w.owner.context);
+    turns(9);
+    const struct discard *d = &w.named[0].entry;
+    assert_int_equal(d->reason, DISCARD_GIVEN_UP);
+    assert_int_equal(d->slot, 1);
+    assert_int_equal(d->slots, 4);
+    assert_int_equal(d->term, 2);
+    assert_int_equal(d->lost_to, 9);
+    assert_int_equal(d->acknowledged, DISCARD_MAY_BE_ACKNOWLEDGED);
+    d = &w.named[1].entry;
+    assert_int_equal(d->reason, DISCARD_BEGAN_ANEW);
+    assert_int_equal(d->slot, 6);
+    assert_int_equal(d->slots, 2);
+    assert_int_equal(w.named_count, 2 + 5);
+    for (uint32_t i = 2; i < w.named_count; i++) {
+        assert_int_equal(w.named[i].entry.slot, 6 + i);
+        assert_int_equal(w.named[i].entry.reason, i < 4 ? DISCARD_BEGAN_ANEW : DISCARD_ROLLED_BACK);
+    }
+    assert_int_equal(w.resets, 1);
+}
+
+static void test_of_a_log_that_is_gone_the_primary_may_have_a_part_K4_K7(void **state)
+{
+    (void)state;
+    w.durable = 100;
+    w.base = w.last;
+    begin_anew(5, 0, 9);
+    turns(9);
+    assert_int_equal(w.named_count, 2);
+    assert_int_equal(w.named[0].entry.reason, DISCARD_BEGAN_ANEW);
+    assert_int_equal(w.named[0].entry.slots, 4);
+    assert_int_equal(w.named[1].entry.reason, DISCARD_ROLLED_BACK);
+    assert_int_equal(w.named[1].entry.slot, 10);
+    assert_int_equal(w.named[1].entry.slots, 3);
+}
+
+/* Nothing behind the slot has to be named: its log begins there, and is of no use. */
+static void test_a_log_without_entries_begins_anew(void **state)
+{
+    (void)state;
+    bool anew;
+    w.durable = 100;
+    w.base = w.last;
+    begin_anew(w.last, 0, 0);
+    turns(9);
+    w.durable = w.position;
+    turns(1);
+    assert_true(is_cut(&anew) && anew);
+    assert_int_equal(w.named_count, 0);
+    assert_int_equal(w.resets, 1);
+}
+
+/* Older nodes do not know those reasons. */
+static void test_below_its_level_nothing_is_given_up_K7(void **state)
+{
+    (void)state;
+    w.durable = 100;
+    w.level = MAP_LEVEL_FOLLOWERS - 1;
+    begin_anew(8, 4, 9);
+    turns(9);
+    assert_int_equal(w.named_count, 4);
+    assert_int_equal(w.named[0].entry.reason, DISCARD_ROLLED_BACK);
 }
 
 static void test_while_the_journal_is_full_nothing_is_cut_K2(void **state)
@@ -558,6 +344,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         ROLLBACK_TEST(test_it_is_durable_then_named_then_cut_K1),
+        ROLLBACK_TEST(test_what_is_given_up_is_counted_K7),
+        ROLLBACK_TEST(test_of_a_log_that_is_gone_the_primary_may_have_a_part_K4_K7),
+        ROLLBACK_TEST(test_a_log_without_entries_begins_anew),
+        ROLLBACK_TEST(test_below_its_level_nothing_is_given_up_K7),
         ROLLBACK_TEST(test_while_the_journal_is_full_nothing_is_cut_K2),
         ROLLBACK_TEST(test_a_journal_that_cannot_be_opened_or_is_at_work_is_waited_for_K2),
         ROLLBACK_TEST(test_it_goes_on_by_itself),

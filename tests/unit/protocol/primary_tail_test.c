@@ -224,6 +224,40 @@ static void test_B3_who_begins_anew_names_its_own_from_the_floor_on(void **state
     flock_free(f);
 }
 
+/* What all members held is not lost: it is given up, until this member is brought up (B6). */
+static void test_B6_what_all_members_held_is_given_up(void **state)
+{
+    (void)state;
+    qr_req lost;
+    struct flock *f = with_a_tail(&lost);
+    qr_slot floor = flock_primary(f, 0)->floor, last = f->node[0].log.last;
+    assert_true(floor > 0);
+    flock_checkpoint(f, 0, last, 0);
+    lead_alone(f, 2, 1, 4);
+    flock_tell(f, 0, view_of(f, 2, 1, 0x7, 0));
+    flock_lease(f, 0, false);
+    f->node[0].cut = false;
+    flock_elapse(f, 200 * QR_MILLISECOND);
+    const struct flock_note *note = flock_noted(f, 0, EFFECT_ROLLBACK);
+    assert_true(note != NULL && note->effect.rollback.anew);
+    assert_int_equal(note->effect.rollback.given, floor);
+    assert_int_equal(note->effect.rollback.maybe, floor); /* the logs part there */
+    assert_int_equal(note->effect.rollback.term, 2);
+    assert_int_equal(f->node[0].log.last, f->node[1].log.last);
+    assert_int_equal(flock_outlook(f, 0).again, UINT64_MAX); /* it does not count yet */
+    flock_lease(f, 0, true);
+    flock_elapse(f, 200 * QR_MILLISECOND);
+    assert_int_equal(flock_outlook(f, 0).again, 0);
+    struct view v = view_of(f, 5, 1, 0x7, 0);
+    v.forgot = 4;
+    flock_tell(f, 0, v);
+    assert_int_equal(flock_outlook(f, 0).again, 4);
+    flock_crash(f, 0);
+    flock_restart(f, 0);
+    assert_int_equal(flock_outlook(f, 0).again, UINT64_MAX);
+    flock_free(f);
+}
+
 /* The logs are known to agree up to a slot: what is foreign stands behind it. */
 static void test_B3_what_was_matched_stays(void **state)
 {
@@ -277,6 +311,7 @@ int main(void)
         cmocka_unit_test(test_B3_a_longer_log_that_is_contradicted_gives_way),
         cmocka_unit_test(test_B5_what_is_of_a_later_term_gives_way),
         cmocka_unit_test(test_B3_who_begins_anew_names_its_own_from_the_floor_on),
+        cmocka_unit_test(test_B6_what_all_members_held_is_given_up),
         cmocka_unit_test(test_B3_what_was_matched_stays),
         cmocka_unit_test(test_S5_a_primary_that_has_forgotten_voids_the_floor),
     };
