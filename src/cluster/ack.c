@@ -171,6 +171,25 @@ bool ack_parse(struct ack *out, struct span spec, struct text *why)
     return true;
 }
 
+/* Of a zone alone may be what counts copies, wherever they are. */
+bool ack_is_given(const struct ack *ack, const struct promise *promise)
+{
+    bool zone = ack->zone[0] == 0 || (promise->acks & ACK_BIT(ACK_ANY)) != 0;
+    return (promise->acks & ACK_BIT(ack->kind)) != 0 &&
+           (promise->ack_stages & ACK_BIT(ack->stage)) != 0 && zone;
+}
+
+void ack_refuse(struct text *why, struct span spec, const char *strategy,
+                const struct promise *promise)
+{
+    text_put(why, "LEVEL strategy ");
+    text_put(why, strategy);
+    text_put(why, " does not give ACK ");
+    word_quote(why, spec);
+    text_put(why, ", the command was not applied; it gives ");
+    ack_names(why, promise);
+}
+
 bool ack_read(struct ack *out, struct span spec, const char *strategy,
               const struct promise *promise, struct text *why)
 {
@@ -178,14 +197,8 @@ bool ack_read(struct ack *out, struct span spec, const char *strategy,
     if (!ack_parse(&ack, spec, why)) {
         return false;
     }
-    if ((promise->acks & ACK_BIT(ack.kind)) == 0 ||
-        (promise->ack_stages & ACK_BIT(ack.stage)) == 0 || ack.zone[0] != 0) {
-        text_put(why, "LEVEL strategy ");
-        text_put(why, strategy);
-        text_put(why, " does not give ACK ");
-        word_quote(why, spec);
-        text_put(why, ", the command was not applied; it gives ");
-        ack_names(why, promise);
+    if (!ack_is_given(&ack, promise)) {
+        ack_refuse(why, spec, strategy, promise);
         return false;
     }
     *out = ack;

@@ -27,6 +27,11 @@ struct ack {
 bool ack_read(struct ack *out, struct span spec, const char *strategy,
               const struct promise *promise, struct text *why);
 
+bool ack_is_given(const struct ack *ack, const struct promise *promise);
+/* The error that it is not, in the words that asked for it. */
+void ack_refuse(struct text *why, struct span spec, const char *strategy,
+                const struct promise *promise);
+
 /* The same for the grammar alone. */
 bool ack_parse(struct ack *out, struct span spec, struct text *why);
 

@@ -57,18 +57,27 @@ static bool read_ack(struct asked *out, const struct span *value, const struct a
     return ack_read(&out->ack, *value, by->strategy, by->promise, why);
 }
 
+void asked_refuse_async(struct text *why, const char *strategy)
+{
+    text_put(why, "LEVEL strategy ");
+    text_put(why, strategy);
+    (void)refuse(why, " never acknowledges less than was asked for: FALLBACK ",
+                 SPAN_LITERAL("async"), " is not given, fail is");
+}
+
 static bool read_fallback(struct asked *out, const struct span *value, const struct asked_by *by,
                           struct text *why)
 {
-    (void)out;
-    if (word_is(*value, "async")) {
-        text_put(why, "LEVEL strategy ");
-        text_put(why, by->strategy);
-        return refuse(why, " never acknowledges less than was asked for: FALLBACK ", *value,
-                      " is not given, fail is");
+    out->fallback_async = word_is(*value, "async");
+    if (out->fallback_async && (by->promise->acks & ACK_BIT(ACK_LOCAL)) != 0) {
+        return true;
+    }
+    if (out->fallback_async) {
+        asked_refuse_async(why, by->strategy);
+        return false;
     }
     return word_is(*value, "fail") ||
-           refuse(why, "ERR syntax error: FALLBACK is fail, not ", *value, "");
+           refuse(why, "ERR syntax error: FALLBACK is fail or async, not ", *value, "");
 }
 
 static bool read_timeout(struct asked *out, const struct span *value, const struct asked_by *by,
@@ -249,6 +258,9 @@ void asked_merge(struct asked *asked, const struct asked *later)
 {
     asked->read = (later->given & ASKED_READ) != 0 ? later->read : asked->read;
     asked->ack = (later->given & ASKED_ACK) != 0 ? later->ack : asked->ack;
+    if ((later->given & (ASKED_ACK | ASKED_FALLBACK)) != 0) { /* never of an ACK before it */
+        asked->fallback_async = later->fallback_async;
+    }
     asked->timeout_ms = (later->given & ASKED_TIMEOUT) != 0 ? later->timeout_ms : asked->timeout_ms;
     asked->window_ms =
         (later->given & ASKED_LEADERWINDOW) != 0 ? later->window_ms : asked->window_ms;

@@ -18,7 +18,7 @@
 enum asked_option {
     ASKED_READ = 1u << 0,         /* READ level[:parameter] */
     ASKED_ACK = 1u << 1,          /* ACK spec: one word, with blanks inside */
-    ASKED_FALLBACK = 1u << 2,     /* FALLBACK fail */
+    ASKED_FALLBACK = 1u << 2,     /* FALLBACK fail|async */
     ASKED_TIMEOUT = 1u << 3,      /* TIMEOUT ms */
     ASKED_KS = 1u << 4,           /* KS keyspace, by name or number; WITH alone */
     ASKED_META = 1u << 5,         /* META; WITH alone */
@@ -44,6 +44,7 @@ struct asked {
     uint32_t timeout_ms;
     uint32_t window_ms; /* LEADERWINDOW */
     struct ack ack;
+    bool fallback_async;
     struct span keyspace;
     struct span token;
     struct span pid, iid;
@@ -60,6 +61,9 @@ struct asked_by {
  * error in *why, and *out as it was. */
 bool asked_read(struct asked *out, const struct span *words, uint32_t n, const struct asked_by *by,
                 struct text *why);
+
+/* The error that less is never acknowledged there than was asked for. */
+void asked_refuse_async(struct text *why, const char *strategy);
 
 /* Both are CONSISTENCY's: what `later` names takes the place of what `asked` has. */
 void asked_merge(struct asked *asked, const struct asked *later);

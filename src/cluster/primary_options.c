@@ -97,27 +97,13 @@ enum option { ACK = 0, FALLBACK, MAXLAG, LAGGING, LOG, APPENDFSYNC, FEED, OPTION
 static const char *const names[OPTIONS] = { "ACK", "FALLBACK",    "MAXLAG", "LAGGING",
                                             "LOG", "APPENDFSYNC", "FEED" };
 
-/* It gives OF a zone beside what its promise says, which has no word for that. */
-static bool read_ack(struct primary_options *out, struct span value, struct text *why)
-{
-    struct ack ack;
-    if (!ack_parse(&ack, value, why)) {
-        return false;
-    }
-    if ((gives.acks & ACK_BIT(ack.kind)) == 0 || (gives.ack_stages & ACK_BIT(ack.stage)) == 0) {
-        return ack_read(&ack, value, "primary", &gives, why); /* the refusal */
-    }
-    out->ack = ack;
-    return true;
-}
-
 static bool read_one(struct primary_options *out, uint32_t option, struct span value,
                      struct text *why)
 {
     uint8_t fallback = 0;
     switch (option) {
     case ACK:
-        return read_ack(out, value, why);
+        return ack_read(&out->ack, value, "primary", &gives, why);
     case FALLBACK:
         if (!take_choice(&fallback, value, fallbacks, ARRAY_COUNT(fallbacks))) {
             return refuse(why, "ERR FALLBACK is fail or async, not ", value, "");
@@ -273,8 +259,7 @@ bool primary_options_check(const struct primary_options *options, uint32_t repli
 
 static bool is_sound_ack(const struct ack *ack)
 {
-    bool kind = ack->kind < ACK_KINDS && (gives.acks & ACK_BIT(ack->kind)) != 0;
-    return kind && ack->stage < ACK_STAGES && (gives.ack_stages & ACK_BIT(ack->stage)) != 0 &&
+    return ack->kind < ACK_KINDS && ack->stage < ACK_STAGES && ack_is_given(ack, &gives) &&
            (ack->kind == ACK_ANY ? ack->n > 0 && ack->n < MEMBERS_MAX : ack->n == 0);
 }
 

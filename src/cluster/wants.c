@@ -4,9 +4,10 @@
 
 #define FLAG_OPERATIONS 1u
 #define FLAG_EACH_ZONE 2u
-#define FLAG_APPLIED 4u /* since MAP_LEVEL_COPIES, as the next: older nodes take neither */
-#define FLAG_COPIES 8u  /* instead of a bound, which writes have none of */
-#define FLAGS (FLAG_OPERATIONS | FLAG_EACH_ZONE | FLAG_APPLIED | FLAG_COPIES)
+/* 4 and 8 were never sent. */
+#define FLAG_COPIES \
+    16u /* from MAP_LEVEL_FOLLOWERS on, in the place of a bound, which is of reads */
+#define FLAGS (FLAG_OPERATIONS | FLAG_EACH_ZONE | FLAG_COPIES)
 #define FLAG_STALE 1u
 #define FLAG_REPLAYED 2u
 #define MILLISECONDS_MAX UINT32_MAX
@@ -17,16 +18,28 @@ static uint32_t milliseconds_left(qr_time expires, qr_time now)
     return (uint32_t)(ms == 0 ? 1 : min_u64(ms, MILLISECONDS_MAX)); /* 0 says that it has no end */
 }
 
+static uint64_t copies_as_number(const struct wants_copies *c)
+{
+    return (uint64_t)c->among << 16 | (uint64_t)c->stage << 8 | c->count;
+}
+
+static bool copies_from_number(struct wants_copies *out, uint64_t n)
+{
+    *out = (struct wants_copies){ .count = (uint8_t)n,
+                                  .stage = (uint8_t)(n >> 8),
+                                  .among = (uint16_t)(n >> 16) };
+    return out->count != 0 && out->stage <= ACK_APPLIED && n >> 32 == 0;
+}
+
 void wants_put(struct wire_writer *out, const struct wants *w, qr_time now)
 {
     size_t before = out->n;
     wire_put_u8(out, w->level);
     wire_put_u8(out, (uint8_t)((w->bound_is_operations ? FLAG_OPERATIONS : 0) |
                                (w->each_zone ? FLAG_EACH_ZONE : 0) |
-                               (w->applied ? FLAG_APPLIED : 0) |
-                               (w->copies != 0 ? FLAG_COPIES : 0)));
+                               (w->copies.count != 0 ? FLAG_COPIES : 0)));
     wire_put_u64(out, w->least);
-    wire_put_u64(out, w->copies != 0 ? w->copies : w->bound);
+    wire_put_u64(out, w->copies.count != 0 ? copies_as_number(&w->copies) : w->bound);
     wire_put_u32(out, w->expires == 0 ? 0 : milliseconds_left(w->expires, now));
     qr_assert(out->bad || out->n - before == WANTS_BYTES);
 }
@@ -38,12 +51,10 @@ bool wants_get(struct wire_reader *in, struct wants *out, qr_time now)
     out->bound_is_operations = (flags & FLAG_OPERATIONS) != 0;
     out->each_zone = (flags & FLAG_EACH_ZONE) != 0;
     out->least = wire_get_u64(in);
-    out->applied = (flags & FLAG_APPLIED) != 0;
     out->bound = wire_get_u64(in);
     bool sound = true;
     if ((flags & FLAG_COPIES) != 0) {
-        sound = out->bound > 0 && out->bound <= UINT8_MAX;
-        out->copies = (uint8_t)out->bound;
+        sound = copies_from_number(&out->copies, out->bound);
         out->bound = 0;
     }
     uint32_t ms = wire_get_u32(in);

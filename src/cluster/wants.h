@@ -6,13 +6,21 @@
 #include "base/types.h"
 #include "base/wire.h"
 
+/* Who must have a write before it is answered, beside what its keyspace says: of STRATEGY primary
+ * (primary_asked.h). Zeroed: as the keyspace says. */
+struct wants_copies {
+    uint8_t count;  /* with the primary itself; WANTS_ALL_COPIES: all members; 0: not said */
+    uint8_t stage;  /* enum ack_stage */
+    uint16_t among; /* those beside the primary are of these nodes; 0: wherever they are */
+};
+#define WANTS_ALL_COPIES UINT8_MAX
+
 /* Zeroed: nothing but what every command gets. */
 struct wants {
     uint8_t level;            /* enum read_level: what a read may show */
     bool bound_is_operations; /* of `bound` */
     bool each_zone;           /* a write: answered when each zone has it (ack.h), */
-    bool applied;             /* when others have executed it, by the rule of its keyspace, */
-    uint8_t copies;           /* when so many others less one, and the leader, have it on disk */
+    struct wants_copies copies; /* or when these have it */
     uint32_t group;           /* READ_SNAPSHOT: of the position, as the client has it: here only */
     bool meta;                /* the reply comes with a map of what it shows (meta.h): here only */
     bool session;             /* `least` is what a session has seen, or will be: here only */
@@ -38,15 +46,14 @@ static inline uint64_t shown_stale_ms(const struct shown *s)
     return s->stale / QR_MILLISECOND + (s->stale % QR_MILLISECOND != 0 ? 1 : 0);
 }
 
-#define WANTS_ALL_COPIES UINT8_MAX /* all members */
 #define WANTS_BYTES 22u
 #define SHOWN_BYTES 13u
 
 /* Whether anything is asked for that whoever carries the command out has to know. */
 static inline bool wants_travel(const struct wants *w)
 {
-    return w->level != 0 || w->least != 0 || w->expires != 0 || w->each_zone || w->applied ||
-           w->copies != 0;
+    return w->level != 0 || w->least != 0 || w->expires != 0 || w->each_zone ||
+           w->copies.count != 0;
 }
 
 /* WANTS_BYTES of a frame; times are what is left of them at `now`. */

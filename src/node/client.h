@@ -6,6 +6,7 @@
 #define NODE_CLIENT_H
 
 #include "cluster/asked.h"
+#include "cluster/primary_asked.h"
 #include "command/command.h"
 #include "io/io.h"
 #include "resp/parse.h"
@@ -58,6 +59,7 @@ struct client {
     /* What its commands run under. */
     struct selected selected;
     struct asked asked;      /* CONSISTENCY */
+    struct asked_ack said;   /* of its command: ACK, FALLBACK, by WITH or CONSISTENCY */
     uint16_t by_default;     /* ASKED_READ, ASKED_ACK: what its command's keyspace says, */
     bool apart;              /* which is not the one that is selected (KS) */
     bool has_token;          /* SESSION stands with its command, */

@@ -222,16 +222,16 @@ static bool is_refused(struct client *client, const struct command_spec *spec,
     return true;
 }
 
-/* More is asked than the keyspace gives: it is told. */
+/* What is asked the keyspace does not give: it is told. */
 static bool is_in_vain(struct client *client, const struct command_spec *spec,
                        const struct map_keyspace *keyspace)
 {
     struct reply answer;
-    if (keyspace == NULL || !strategy_has_views(keyspace)) {
+    if (!client_may_ask_in_vain(client, keyspace)) {
         return false;
     }
     reply_init(&answer, client->version);
-    bool is = client_asks_in_vain(client, spec, keyspace, &answer);
+    bool is = client_asks_in_vain_by(client, spec, keyspace, &answer);
     if (is) {
         refuse_with(client, spec, &answer);
     }
@@ -325,7 +325,11 @@ static bool send_on(struct client *client, const struct command_spec *spec, cons
     struct route route;
     bool wait = spec->place == PLACE_WAIT;
     if (!wait && route_is_plain(node, &client->selected)) {
-        client_settle(client, map_keyspace_at(node->map, 0));
+        const struct map_keyspace *zero = map_keyspace_at(node->map, 0);
+        client_settle(client, zero);
+        if (is_in_vain(client, spec, zero)) {
+            return true;
+        }
         if (client_is_unsure_of_ack(client, spec)) {
             return hold_for_ack(client, spec, argv, argc);
         }
@@ -495,7 +499,7 @@ static bool run_with(struct client *client, const struct command_spec *spec,
 {
     struct asked asked;
     struct token token;
-    uint32_t at = local_with(argv, argc, &asked, NULL);
+    uint32_t at = local_with(client, argv, argc, &asked, NULL);
     bool has_token = at > 0 && (asked.given & ASKED_SESSION) != 0;
     if (at == 0 || (has_token && session_read(client->node, asked.token, &token) != TOKEN_OK)) {
         run_local(client, spec, argv, argc);

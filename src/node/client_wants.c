@@ -2,6 +2,7 @@
 
 #include "node/control.h"
 #include "node/node.h"
+#include "protocol/raft/raft.h"
 
 #define VAIN_BYTES 400u /* of a refusal */
 
@@ -37,7 +38,19 @@ static inline void want_nothing(struct client *client)
     client->by_default = ASKED_OF_KEYSPACE;
     client->has_token = false;
     client->window_ms = 0;
+    client->said.given = 0;
     client->stream.wants = (struct wants){ .pin = client->pin };
+}
+
+/* What stands with it comes before what its connection asks for. An ACK of its own has a FALLBACK
+ * of its own: the connection's was said of another one. */
+static void note_said(struct client *client, const struct asked *with, const struct asked *own)
+{
+    const struct asked *ack = (with->given & ASKED_ACK) != 0 ? with : own;
+    const struct asked *fallback = ((with->given & (ASKED_ACK | ASKED_FALLBACK)) != 0) ? with : own;
+    client->said.given = (uint16_t)((ack->given & ASKED_ACK) | (fallback->given & ASKED_FALLBACK));
+    client->said.ack = ack->ack;
+    client->said.fallback_async = fallback->fallback_async;
 }
 
 void client_want(struct client *client, const struct asked *with)
@@ -49,14 +62,16 @@ void client_want(struct client *client, const struct asked *with)
     if (said == 0) {
         return;
     }
-    const struct asked *ack = (with->given & ASKED_ACK) != 0 ? with : own;
     uint32_t timeout_ms = (with->given & ASKED_TIMEOUT) != 0 ? with->timeout_ms : own->timeout_ms;
     struct level_asked read = level_of(with, own);
     said |= (with->given & ASKED_SESSION) != 0 ? ASKED_READ : 0;
     client->by_default = (uint16_t)(~said & ASKED_OF_KEYSPACE);
     client->has_token = (with->given & ASKED_SESSION) != 0;
     client->window_ms = (with->given & ASKED_LEADERWINDOW) != 0 ? with->window_ms : own->window_ms;
-    wants->each_zone = ack->ack.kind == ACK_EACH_ZONE;
+    if ((said & (ASKED_ACK | ASKED_FALLBACK)) != 0) {
+        note_said(client, with, own);
+        wants->each_zone = (said & ASKED_ACK) != 0 && client->said.ack.kind == ACK_EACH_ZONE;
+    }
     wants->meta = (with->given & ASKED_META) != 0;
     want_level(client, &read);
     if (timeout_ms != 0) {
@@ -76,38 +91,97 @@ void client_settle_by(struct client *client, const struct map_keyspace *keyspace
     }
 }
 
-/* What is acknowledged is the view's matter, the same for all that a partition takes. */
-bool client_asks_in_vain_by(const struct client *client, const struct command_spec *spec,
+static bool read_in_vain(const struct client *client, const struct map_keyspace *keyspace,
+                         struct text *why)
+{
+    const struct promise *promise = &strategy_protocol(keyspace)->promise;
+    enum read_level level = (enum read_level)client->stream.wants.level;
+    if ((client->by_default & ASKED_READ) != 0 || (promise->reads & READ_BIT(level)) != 0) {
+        return false;
+    }
+    text_put(why, "gives reads at ");
+    level_names(why, promise);
+    text_put(why, ", not at ");
+    text_put(why, level_name(level));
+    return true;
+}
+
+/* What is left to see to goes with the command. */
+static bool write_in_vain(struct client *client, const struct map_keyspace *keyspace,
+                          struct text *why)
+{
+    const struct map *map = client->node->map;
+    const struct asked_ack *said = &client->said;
+    const struct primary_options *own = &keyspace->primary;
+    const char *zone = (said->given & ASKED_ACK) != 0 ? said->ack.zone : own->ack.zone;
+    return !primary_asked(&client->stream.wants.copies, said, own, keyspace->replicas,
+                          strategy_zone(map, zone), why);
+}
+
+static bool refuse_level(struct reply *reply, const struct map_keyspace *keyspace, const char *why)
+{
+    reply_errorf(reply, "LEVEL keyspace '%s' of strategy primary %s, the command was not applied",
+                 keyspace->name, why);
+    return true;
+}
+
+/* The map is of a cluster whose nodes might not know what travels with it. */
+static bool refuse_early(const struct client *client, struct reply *reply)
+{
+    if (client->stream.wants.copies.count == 0 ||
+        control_level(client->node) >= MAP_LEVEL_FOLLOWERS) {
+        return false;
+    }
+    reply_errorf(reply,
+                 "UPGRADE ACK of a command needs level %u of the cluster: when all nodes run this "
+                 "version, CLUSTER UPGRADE FINALIZE raises it; the command was not applied",
+                 MAP_LEVEL_FOLLOWERS);
+    return true;
+}
+
+static bool primary_in_vain(struct client *client, const struct command_spec *spec,
                             const struct map_keyspace *keyspace, struct reply *reply)
 {
     char text[VAIN_BYTES];
     struct text why = text_in(text, sizeof text);
-    const struct promise *promise = &strategy_protocol(keyspace)->promise;
-    enum read_level level = (enum read_level)client->stream.wants.level;
-    uint32_t said = ~(uint32_t)client->by_default & ASKED_OF_KEYSPACE;
-    bool fallback = (said & ASKED_FALLBACK) != 0 && keyspace->primary.fallback_async;
-    bool write = spec->place == PLACE_WRITE && ((said & ASKED_ACK) != 0 || fallback);
-    bool read = spec->place == PLACE_READ && (said & ASKED_READ) != 0 &&
-                (promise->reads & READ_BIT(level)) == 0;
-    text_put(&why, "LEVEL keyspace '");
-    text_put(&why, keyspace->name);
-    text_put(&why, "' of strategy primary gives ");
-    if (read) {
-        text_put(&why, "reads at ");
-        level_names(&why, promise);
-        text_put(&why, ", not at ");
-        text_put(&why, level_name(level));
+    if (spec->place == PLACE_READ && read_in_vain(client, keyspace, &why)) {
+        return refuse_level(reply, keyspace, text);
+    }
+    if (spec->place != PLACE_WRITE || client->said.given == 0) {
+        return false;
+    }
+    return write_in_vain(client, keyspace, &why) ? refuse_level(reply, keyspace, text)
+                                                 : refuse_early(client, reply);
+}
+
+/* Words that make sense with STRATEGY primary alone were taken for the sake of such keyspaces. */
+static bool raft_in_vain(const struct client *client, const struct command_spec *spec,
+                         struct reply *reply)
+{
+    char text[VAIN_BYTES], words[ACK_TEXT_BYTES];
+    struct text why = text_in(text, sizeof text), spoken = text_in(words, sizeof words);
+    const struct asked_ack *said = &client->said;
+    const struct promise *promise = &raft_protocol.promise;
+    bool ack = (said->given & ASKED_ACK) != 0 && !ack_is_given(&said->ack, promise);
+    bool async = (said->given & ASKED_FALLBACK) != 0 && said->fallback_async;
+    if (spec->place != PLACE_WRITE || (!ack && !async)) {
+        return false;
+    }
+    if (ack) {
+        ack_put(&spoken, &said->ack);
+        ack_refuse(&why, span_of(words, spoken.n), raft_protocol.name, promise);
     } else {
-        text_put(&why, "all writes ACK ");
-        ack_put(&why, &keyspace->primary.ack);
-        text_put(&why, fallback ? " FALLBACK async" : "");
-        text_put(&why, ", and none another");
+        asked_refuse_async(&why, raft_protocol.name);
     }
-    text_put(&why, ", the command was not applied");
-    if (read || write) {
-        reply_error(reply, text);
-    }
-    return read || write;
+    reply_error(reply, text);
+    return true;
+}
+
+bool client_asks_in_vain_by(struct client *client, const struct command_spec *spec,
+                            const struct map_keyspace *keyspace, struct reply *reply)
+{
+    return strategy_has_views(keyspace) ? primary_in_vain(client, spec, keyspace, reply)
+                                        : raft_in_vain(client, spec, reply);
 }
 
 bool client_is_late(const struct client *client)

@@ -28,17 +28,15 @@ static inline void client_settle(struct client *client, const struct map_keyspac
     } /* else it wants what that gives */
 }
 
-/* Whether what was said with the command, or by its connection, is more than the keyspace gives it
+/* Whether what was said with the command, or by its connection, is not what the keyspace gives it
  * (A1 of cluster/asked.h): of words that were read before anybody knew where the command goes. Not
- * applied, with the error in *reply. */
-bool client_asks_in_vain_by(const struct client *client, const struct command_spec *spec,
+ * applied, with the error in *reply. Else its stream wants what was said of ACK. */
+bool client_asks_in_vain_by(struct client *client, const struct command_spec *spec,
                             const struct map_keyspace *keyspace, struct reply *reply);
-static inline bool client_asks_in_vain(const struct client *client, const struct command_spec *spec,
-                                       const struct map_keyspace *keyspace, struct reply *reply)
+static inline bool client_may_ask_in_vain(const struct client *client,
+                                          const struct map_keyspace *keyspace)
 {
-    return keyspace != NULL && strategy_has_views(keyspace) &&
-           client->by_default != ASKED_OF_KEYSPACE &&
-           client_asks_in_vain_by(client, spec, keyspace, reply);
+    return keyspace != NULL && client->by_default != ASKED_OF_KEYSPACE;
 }
 
 /* A read as of a position of a command without keys, which would have to walk over what was. */

@@ -308,7 +308,6 @@ static void ask(struct gather *g, uint32_t group)
     }
     struct pending *p = stream_push(&g->stream, parent->spec, parent->version, parent->node->clock);
     pending_want(p, &(struct wants){ .expires = parent->wants.expires,
-                                     .applied = parent->wants.applied,
                                      .copies = parent->wants.copies,
                                      .each_zone = parent->wants.each_zone });
     pending_join(p, partition);

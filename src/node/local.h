@@ -21,7 +21,7 @@ void local_wrong_arity(struct reply *reply, const struct span *argv, uint32_t ar
 
 /* What WITH asks for, and where its command begins in argv. 0: it makes no sense; then the error is
  * written, where `reply` is not NULL. */
-uint32_t local_with(const struct span *argv, uint32_t argc, struct asked *asked,
-                    struct reply *reply);
+uint32_t local_with(const struct client *client, const struct span *argv, uint32_t argc,
+                    struct asked *asked, struct reply *reply);
 
 #endif

@@ -304,13 +304,14 @@ static void write_found_keys(struct reply *reply, const struct command_spec *spe
     }
 }
 
-static void get_keys(const struct span *argv, uint32_t argc, struct reply *reply, bool with_flags)
+static void get_keys(const struct client *client, const struct span *argv, uint32_t argc,
+                     struct reply *reply, bool with_flags)
 {
     const struct command_spec *container;
     const struct command_keys *groups;
     struct asked asked;
     if (word_is(argv[2], "WITH")) {
-        uint32_t at = local_with(argv + 2, argc - 2, &asked, reply);
+        uint32_t at = local_with(client, argv + 2, argc - 2, &asked, reply);
         if (at == 0) {
             return; /* it has its error */
         }
@@ -332,15 +333,13 @@ static void get_keys(const struct span *argv, uint32_t argc, struct reply *reply
 void local_cmd_COMMAND_GETKEYS(struct client *client, const struct span *argv, uint32_t argc,
                                struct reply *reply)
 {
-    (void)client;
-    get_keys(argv, argc, reply, false);
+    get_keys(client, argv, argc, reply, false);
 }
 
 void local_cmd_COMMAND_GETKEYSANDFLAGS(struct client *client, const struct span *argv,
                                        uint32_t argc, struct reply *reply)
 {
-    (void)client;
-    get_keys(argv, argc, reply, true);
+    get_keys(client, argv, argc, reply, true);
 }
 
 void local_cmd_COMMAND_HELP(struct client *client, const struct span *argv, uint32_t argc,

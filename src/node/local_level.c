@@ -7,13 +7,30 @@
 
 #define WHY_BYTES 512
 
-/* What a connection or a command asks for must be given by the keyspace that is selected. */
-static bool read_asked(const struct span *words, uint32_t n, bool with, struct asked *out,
-                       struct text *why)
+/* Where a command may go to a keyspace with a primary, what such ones give is taken too: each
+ * command is looked at again when it is known where it goes (client_asks_in_vain_by). */
+static bool read_asked(const struct client *client, const struct span *words, uint32_t n, bool with,
+                       struct asked *out, struct text *why)
 {
     struct asked_by by = { .strategy = raft_protocol.name,
                            .promise = &raft_protocol.promise,
                            .with = with };
+    if (asked_read(out, words, n, &by, why)) {
+        return true;
+    }
+    bool views = false;
+    for (uint32_t i = 0; i < map_keyspace_count(client->node->map) && !views; i++) {
+        views = strategy_has_views(map_keyspace_at(client->node->map, i));
+    }
+    if (!views) {
+        return false;
+    }
+    struct promise either = raft_protocol.promise;
+    either.acks |= ACK_BIT(ACK_LOCAL) | ACK_BIT(ACK_ANY) | ACK_BIT(ACK_ALL);
+    either.ack_stages |= ACK_BIT(ACK_RECEIVED) | ACK_BIT(ACK_APPLIED);
+    by.strategy = "raft or primary";
+    by.promise = &either;
+    *why = text_in(why->p, why->cap);
     return asked_read(out, words, n, &by, why);
 }
 
@@ -25,6 +42,8 @@ static void show(const struct client *client, struct reply *reply)
     const struct map_keyspace *keyspace = route_keyspace(client->node, &client->selected);
     keyspace = keyspace != NULL ? keyspace : &none;
     bool read = (asked->given & ASKED_READ) != 0, acks = (asked->given & ASKED_ACK) != 0;
+    bool said = acks || (asked->given & ASKED_FALLBACK) != 0;
+    bool async = said ? asked->fallback_async : keyspace->primary.fallback_async;
     struct ack given = strategy_ack(keyspace);
     char level[LEVEL_BYTES], ack[ACK_TEXT_BYTES];
     struct text words = text_in(level, sizeof level);
@@ -36,7 +55,7 @@ static void show(const struct client *client, struct reply *reply)
     reply_field_text(reply, "read-from", read ? "connection" : "keyspace");
     reply_field_text(reply, "ack", ack);
     reply_field_text(reply, "ack-from", acks ? "connection" : "keyspace");
-    reply_field_text(reply, "fallback", "fail");
+    reply_field_text(reply, "fallback", async ? "async" : "fail");
     reply_field_integer(reply, "timeout", asked->timeout_ms);
     reply_field_integer(reply, "leaderwindow", asked->window_ms);
 }
@@ -52,7 +71,7 @@ void local_cmd_CONSISTENCY(struct client *client, const struct span *argv, uint3
     } else if (argc == 2 && word_is(argv[1], "RESET")) {
         client->asked = (struct asked){ 0 };
         reply_status(reply, "OK");
-    } else if (read_asked(argv + 1, argc - 1, false, &asked, &why)) {
+    } else if (read_asked(client, argv + 1, argc - 1, false, &asked, &why)) {
         asked_merge(&client->asked, &asked);
         reply_status(reply, "OK");
     } else {
@@ -60,13 +79,13 @@ void local_cmd_CONSISTENCY(struct client *client, const struct span *argv, uint3
     }
 }
 
-uint32_t local_with(const struct span *argv, uint32_t argc, struct asked *asked,
-                    struct reply *reply)
+uint32_t local_with(const struct client *client, const struct span *argv, uint32_t argc,
+                    struct asked *asked, struct reply *reply)
 {
     char text[WHY_BYTES];
     struct text why = text_in(text, sizeof text);
     uint32_t at = with_command_at(argv, argc, &why);
-    if (at > 0 && !read_asked(argv + 2, at - 2, true, asked, &why)) {
+    if (at > 0 && !read_asked(client, argv + 2, at - 2, true, asked, &why)) {
         at = 0;
     }
     if (at == 0 && reply != NULL) {
@@ -83,7 +102,7 @@ void local_cmd_WITH(struct client *client, const struct span *argv, uint32_t arg
     struct asked asked;
     struct token token;
     enum token_status status = TOKEN_OK;
-    if (local_with(argv, argc, &asked, reply) == 0) {
+    if (local_with(client, argv, argc, &asked, reply) == 0) {
         return;
     }
     if ((asked.given & ASKED_SESSION) != 0) {

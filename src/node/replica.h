@@ -89,6 +89,9 @@ bool replica_leads(const struct replica *r);
 bool replica_has_room(const struct replica *r, size_t n);
 /* Whether the reply of that write will be kept back until others have it too (zones.c). */
 bool zones_await_reply(const struct pending *p);
+/* Why there cannot be as many copies as p wants, by those who are here: it is not carried out.
+ * NULL: there can, or it wants none. */
+const char *zones_lack(const struct pending *p);
 /* Adds a write to this turn's batch; the caller encodes its op (n bytes) into the result at once.
  */
 uint8_t *replica_write(struct replica *r, struct pending *p, size_t n);

@@ -193,6 +193,9 @@ void replica_hold(struct replica *r, const struct effect *e);
 void replica_release_held(struct replica *r);
 void replica_drop_held(struct replica *r); /* they never happen */
 
+/* Entries up to here are synced, whatever counts as durable. */
+qr_slot replica_synced(struct replica *r);
+
 /* The batch is in the log, or refused. */
 void replica_drop_batch(struct replica *r);
 
@@ -321,10 +324,9 @@ static inline bool zones_awaits(const struct pending *p)
 struct reply *zones_keep_reply(struct pending *p);
 void zones_answer(struct pending *p);
 void zones_await(struct replica *r, struct pending *p);
-/* Up to here each zone has everything; *last is a voter of the zone that has the least. */
-qr_slot zones_reached(const struct replica *r, node_index *last);
-/* Up to here as many have executed everything as this write waits for (ON applied). */
-qr_slot zones_shared(const struct replica *r, const struct pending *p);
+/* Up to here all have everything for whom a write with these wants waits. EACH zone: *last is a
+ * voter of the zone that has the least. */
+qr_slot zones_reached(const struct replica *r, const struct wants *wants, node_index *last);
 /* They have it who have to, or its time is over; it waits no more. */
 void zones_serve(const struct replica *r, struct pending *p, qr_slot reached, node_index last);
 /* This node does not lead any more. */

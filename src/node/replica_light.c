@@ -117,6 +117,12 @@ static void note_synced(struct replica *r, uint64_t position)
     }
 }
 
+qr_slot replica_synced(struct replica *r)
+{
+    note_synced(r, r->node->partitions.schedule.durable);
+    return r->durable_last;
+}
+
 bool replica_take_durable(struct replica *r, uint64_t position)
 {
     qr_ticket upto = r->durable;

@@ -108,6 +108,7 @@ static bool write(struct router *router, struct pending *p)
 static bool carry_out(struct router *router, struct pending *p)
 {
     size_t bytes = p->op_bytes + (p->cargo != NULL ? (size_t)p->cargo->total : 0);
+    const char *refusal;
     if (quota_refuses(p->partition, p->spec, bytes)) {
         quota_refuse(p, bytes);
         return true;
@@ -132,8 +133,16 @@ static bool carry_out(struct router *router, struct pending *p)
             return true;
         }
         if (refused_for_zones(p)) {
-            reply_error(stream_reply(p), "THROTTLED too many writes wait until each zone has them, "
-                                         "the command was not applied");
+            reply_error(stream_reply(p), p->wants.each_zone
+                                             ? "THROTTLED too many writes wait until each zone has "
+                                               "them, the command was not applied"
+                                             : "THROTTLED too many writes wait until others have "
+                                               "them, the command was not applied");
+            stream_refused(p);
+            return true;
+        }
+        if ((refusal = zones_lack(p)) != NULL) {
+            reply_error(stream_reply(p), refusal);
             stream_refused(p);
             return true;
         }
@@ -212,7 +221,7 @@ static bool is_refused_for_version(struct router *router, struct pending *p, nod
         return true;
     }
     bool as_of = p->wants.level == READ_SNAPSHOT && p->spec->place == PLACE_READ;
-    bool more = p->wants.each_zone || p->wants.applied || p->wants.copies != 0;
+    bool more = p->wants.each_zone || p->wants.copies.count != 0;
     if ((as_of || (more && p->spec->place == PLACE_WRITE)) &&
         version < WIRE_VERSION_LEVELS) {
         stream_refuse(p, STATUS_OLD_LEADER);
@@ -328,7 +337,7 @@ static bool write_here(struct router *router, struct pending *p, const struct op
     struct partition *partition = p->partition;
     if (p->spec->place != PLACE_WRITE || partition->track.waiting.count > 0 ||
         !router_leads_here(router, partition) || refused_for_space(router, p->spec) ||
-        refused_for_zones(p) || quota_refuses(partition, p->spec, n) ||
+        refused_for_zones(p) || zones_lack(p) != NULL || quota_refuses(partition, p->spec, n) ||
         is_stuck(router, partition) || !replica_has_room(partition->replica, n)) {
         return false;
     }

@@ -76,6 +76,13 @@ void router_begin_wait(struct router *router, struct pending *p)
         stream_answered(p, STATUS_OK);
         return;
     }
+    if (p->spec->tag == COMMAND_WAITAOF && wait.wanted > 0 && p->partition->lazy) {
+        reply_error(stream_reply(p), "LEVEL WAITAOF counts no replicas here: with APPENDFSYNC "
+                                     "everysec nobody knows who has synced, WAIT tells who has "
+                                     "written it");
+        stream_refused(p);
+        return;
+    }
     p->wanted = wait.wanted < 0             ? 0
                 : wait.wanted > MEMBERS_MAX ? MEMBERS_MAX + 1
                                             : (uint32_t)wait.wanted;

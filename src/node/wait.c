@@ -15,8 +15,8 @@
  *    looked at in each turn of the partition: no more than a peer may have pending.
  * W2 Of the others it is known which slot, and how many have to hold it: a heap for each such
  *    number, by slot. What so many hold grows, and with it goes whoever is at the top.
- * W3 Writes for zones are applied in the order of their slots, and so they stand in `zoned`; those
- *    that others have to have executed in `shared`, and those for copies among the WAITs (W2).
+ * W3 Writes whose replies are kept (zones.c) are applied in the order of their slots, and so those
+ *    that wait for the same stand in a queue of that. What clients can ask for is not much.
  * W4 Whose time is over is in the node's heap of ends; whose client is gone leaves with it. */
 #include "node/replica_internal.h"
 
@@ -30,10 +30,17 @@
 
 #define COUNTS (MEMBERS_MAX + 2) /* of replicas that may be wanted: as router_wait.c cuts them */
 
+struct kept {
+    struct kept *next;
+    struct wants wants; /* those of it that say whom a reply is kept for */
+    struct pendings queue;
+};
+
 struct waits {
-    uint32_t count; /* of all */
+    uint32_t count;  /* of all */
     bool look_again; /* at those that are behind: a write was given up */
-    struct pendings fresh, behind, zoned, shared;
+    struct pendings fresh, behind;
+    struct kept *kept;
     struct pending_heap by_slot[2][COUNTS]; /* beside the leader, or without it; by how many */
 };
 
@@ -53,6 +60,11 @@ void replica_free_waits(struct replica *r)
     for (uint32_t i = 0; r->waits != NULL && i < 2 * COUNTS; i++) {
         heap_free(&r->waits->by_slot[i / COUNTS][i % COUNTS]);
     }
+    while (r->waits != NULL && r->waits->kept != NULL) {
+        struct kept *k = r->waits->kept;
+        r->waits->kept = k->next;
+        free(k);
+    }
     free(r->waits);
     r->waits = NULL;
 }
@@ -63,13 +75,32 @@ static struct pending_heap *heap_of(struct waits *w, const struct pending *p)
     return &w->by_slot[p->wanted_local ? 1 : 0][p->wanted];
 }
 
+static bool is_for(const struct kept *k, const struct wants *wants)
+{
+    const struct wants_copies *a = &k->wants.copies, *b = &wants->copies;
+    return k->wants.each_zone == wants->each_zone && a->count == b->count && a->stage == b->stage &&
+           a->among == b->among;
+}
+
+static struct kept *kept_of(struct waits *w, const struct pending *p)
+{
+    struct kept *k = w->kept;
+    while (k != NULL && !is_for(k, &p->wants)) {
+        k = k->next;
+    }
+    if (k == NULL) {
+        k = qr_zalloc(sizeof *k);
+        k->wants = (struct wants){ .each_zone = p->wants.each_zone, .copies = p->wants.copies };
+        k->next = w->kept;
+        w->kept = k;
+    }
+    return k;
+}
+
 /* Where it stands, if in no heap. */
 static struct pendings *queue_of(struct waits *w, const struct pending *p)
 {
-    if (zones_awaits(p)) {
-        return p->wants.each_zone ? &w->zoned : &w->shared;
-    }
-    return p->behind ? &w->behind : &w->fresh;
+    return zones_awaits(p) ? &kept_of(w, p)->queue : p->behind ? &w->behind : &w->fresh;
 }
 
 /* What has a slot, or gets one with the batch, has none above this one. */
@@ -84,13 +115,8 @@ void replica_wait(struct replica *r, struct pending *p)
     heap_remove(&r->node->expiries, p);
     p->state = PENDING_BLOCKED;
     p->behind = false;
-    p->slot = zones_awaits(p) ? p->shown.slot : proposed(r);
-    if (zones_awaits(p) && p->wants.copies != 0) {
-        r->queued = true;
-        heap_add(heap_of(w, p), p, (int64_t)p->slot);
-    } else {
-        replica_queue(r, queue_of(w, p), p);
-    }
+    p->slot = zones_awaits(p) ? p->slot : proposed(r);
+    replica_queue(r, queue_of(w, p), p);
     w->count++;
     r->node->blocked++;
     if (p->until != 0) {
@@ -148,9 +174,15 @@ static uint32_t members_holding(const struct replica *r, qr_slot slot)
     return holding;
 }
 
-static bool holds_itself(const struct replica *r, qr_slot slot)
+/* On its own disk: with APPENDFSYNC everysec `match` is what is written (early.h). */
+static qr_slot own_disk(struct replica *r)
 {
-    return r->outlook.member[r->me].match >= slot;
+    return r->partition->lazy ? replica_synced(r) : r->outlook.member[r->me].match;
+}
+
+static bool holds_itself(struct replica *r, qr_slot slot)
+{
+    return own_disk(r) >= slot;
 }
 
 /* Its own writes are not decided yet, or this node does not know yet what is. */
@@ -170,9 +202,9 @@ static qr_slot slot_for(const struct replica *r, const struct pending *p)
 
 /* How far that many of the others have everything, and the leader too if that is wanted; -1: there
  * are not so many. */
-static int64_t held_by(const struct replica *r, uint32_t wanted, bool local)
+static int64_t held_by(struct replica *r, uint32_t wanted, bool local)
 {
-    int64_t most = local ? (int64_t)r->outlook.member[r->me].match : INT64_MAX;
+    int64_t most = local ? (int64_t)own_disk(r) : INT64_MAX;
     int64_t held = wanted == 0 ? most : -1;
     for (uint32_t rest = others(r); rest != 0; rest &= rest - 1) {
         qr_slot match = r->outlook.member[set_first(rest)].match;
@@ -189,6 +221,7 @@ static void reply_holding(struct pending *p, bool local, uint32_t holding)
     if (p->spec->tag == COMMAND_WAITAOF) {
         reply_array(reply, 2);
         reply_integer(reply, local ? 1 : 0);
+        holding = p->partition->lazy ? 0 : holding; /* who has written it may not have synced it */
     }
     reply_integer(reply, holding);
     stream_answered(p, STATUS_OK);
@@ -239,44 +272,58 @@ static void serve_held(struct replica *r, uint32_t wanted, bool local)
     struct pending *p;
     while ((p = heap_upto(heap, held)) != NULL) {
         leave(r, p);
-        if (zones_awaits(p)) {
-            zones_serve(r, p, p->slot, NODE_NONE);
+        answer(r, p);
+    }
+}
+
+static void drop_empty(struct waits *w)
+{
+    for (struct kept **at = &w->kept; *at != NULL;) {
+        struct kept *k = *at;
+        if (k->queue.first != NULL) {
+            at = &k->next;
         } else {
-            answer(r, p);
+            *at = k->next;
+            free(k);
         }
     }
 }
 
-static void serve_zones(struct replica *r)
+static void serve_kept(struct replica *r)
 {
-    struct pendings *zoned = &r->waits->zoned;
-    node_index last = NODE_NONE;
-    qr_slot reached = zoned->count > 0 ? zones_reached(r, &last) : 0;
-    struct pending *p;
-    while ((p = zoned->first) != NULL && p->slot <= reached) {
-        leave(r, p);
-        zones_serve(r, p, reached, last);
+    for (struct kept *k = r->waits->kept; k != NULL; k = k->next) {
+        node_index last;
+        qr_slot reached = zones_reached(r, &k->wants, &last);
+        struct pending *p;
+        while ((p = k->queue.first) != NULL && p->slot <= reached) {
+            leave(r, p);
+            zones_serve(r, p, reached, last);
+        }
     }
-}
-
-static void serve_shared(struct replica *r)
-{
-    struct pending *p;
-    while ((p = r->waits->shared.first) != NULL && p->slot <= zones_shared(r, p)) {
-        leave(r, p);
-        zones_serve(r, p, p->slot, NODE_NONE);
-    }
+    drop_empty(r->waits);
 }
 
 static struct pending *first_of(struct waits *w)
 {
     struct pending *p = w->fresh.first != NULL ? w->fresh.first : w->behind.first;
-    p = p != NULL ? p : w->zoned.first;
-    p = p != NULL ? p : w->shared.first;
+    for (const struct kept *k = w->kept; p == NULL && k != NULL; k = k->next) {
+        p = k->queue.first;
+    }
     for (uint32_t i = 0; p == NULL && i < 2 * COUNTS; i++) {
         p = heap_upto(&w->by_slot[i / COUNTS][i % COUNTS], INT64_MAX);
     }
     return p;
+}
+
+/* A sync that WAITAOF waits for is nobody else's matter where what is written is enough: it is
+ * looked for whenever the log has moved. */
+static void expect_sync(struct replica *r)
+{
+    for (uint32_t i = 0; r->partition->lazy && i < COUNTS; i++) {
+        if (r->waits->by_slot[1][i].n > 0) {
+            partition_expects(r->partition, 0);
+        }
+    }
 }
 
 /* The next leader counts. */
@@ -301,12 +348,12 @@ void replica_serve_waits(struct replica *r)
         leave_all(r);
     } else {
         sort_in_all(r);
-        serve_zones(r);
-        serve_shared(r);
+        serve_kept(r);
         for (uint32_t wanted = 0; wanted < COUNTS; wanted++) {
             serve_held(r, wanted, false);
             serve_held(r, wanted, true);
         }
+        expect_sync(r);
     }
     if (r->waits->count == 0) {
         replica_free_waits(r);
@@ -330,18 +377,6 @@ static void end(struct replica *r, struct pending *p)
     }
 }
 
-/* Up to here they have it for whom it waits. */
-static qr_slot reached_for(const struct replica *r, const struct pending *p, node_index *last)
-{
-    if (p->wants.each_zone) {
-        return zones_reached(r, last);
-    }
-    bool counted = p->wants.copies == 0 ? p->slot <= zones_shared(r, p)
-                                        : members_holding(r, p->slot) >= p->wanted &&
-                                              holds_itself(r, p->slot);
-    return counted ? p->slot : 0;
-}
-
 void replica_end_wait(struct replica *r, struct pending *p)
 {
     node_index last = NODE_NONE;
@@ -349,7 +384,7 @@ void replica_end_wait(struct replica *r, struct pending *p)
     if (!replica_leads(r)) {
         leave_all(r);
     } else if (zones_awaits(p)) {
-        qr_slot reached = reached_for(r, p, &last);
+        qr_slot reached = zones_reached(r, &p->wants, &last);
         leave(r, p);
         zones_serve(r, p, reached, last);
     } else {

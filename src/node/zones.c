@@ -1,6 +1,6 @@
 /* Writes whose replies are kept back until others have them: until each zone does, by ACK "EACH
- * zone" (U5); until as many have executed them as ON applied wants; or, where a request asks for
- * more than its keyspace, until as many copies are durable as that says.
+ * zone" (U5); until as many have executed them as ON applied wants; or, where a request says an ACK
+ * of its own (STRATEGY primary), until as many have them as that says.
  *
  * Z1 Such a write is committed and applied like any other; only its reply is kept back. Whatever of
  *    its client comes behind it goes on.
@@ -17,9 +17,14 @@
  *    one client no more than there is room left for all others, so that one that keeps writing
  *    leaves room. Only what is applied counts: many that come at once may fill it all the same.
  * Z5 ON applied is the view's rule: what is shared by it (outlook) is answered. Where a later view
- *    of the same leader asks for less that is enough, but for a request that has said ON applied
- *    itself.
- * Z6 Copies that a request asks for count as WAIT counts them, the leader's own among them. */
+ *    of the same leader asks for less that is enough.
+ * Z6 Copies that a request asks for (cluster/primary_asked.h) count by what the primary knows of
+ *    each member on disk: more than `received` asks for, and nothing where `durable` is told at the
+ *    write. Where the view's own rule is as much, what is committed has them.
+ * Z7 They are worth something only where nobody is chosen without them: beside an entry of a view
+ *    that waits for others, settled, so that all before it is committed by that too. Under one that
+ *    waits for nobody (LOCAL, fallen back) no such write is taken, and one that was is not
+ *    answered before there is another. */
 #include "node/replica_internal.h"
 
 #include "base/limits.h"
@@ -33,11 +38,124 @@
 #define COMMITTED UNCERTAIN_BY("by a majority ")
 #define NOT_WAITED_FOR "for this one that is not waited for"
 
+/* --- Copies (Z6, Z7) -------------------------------------------------------------------------- */
+
+/* Those beside the leader that count for it. */
+static uint32_t counted(const struct replica *r, const struct wants_copies *w)
+{
+    uint32_t others = membership_voters(&r->outlook.membership) & ~(1u << r->me);
+    return w->among != 0 ? others & w->among : others;
+}
+
+static uint32_t wanted(const struct replica *r, const struct wants_copies *w)
+{
+    return w->count == WANTS_ALL_COPIES ? quorum_count(counted(r, w)) : w->count - 1u;
+}
+
+/* Z7 */
+static bool rule_waits(const struct replica *r)
+{
+    const struct outlook *o = &r->outlook;
+    return o->rule_copies > 0 || (o->rule_set & ~(1u << r->me)) != 0;
+}
+
+static bool stage_gives(uint8_t stage, uint8_t asked)
+{
+    return asked == ACK_RECEIVED || stage == ACK_APPLIED ||
+           (stage == ACK_DURABLE && asked == stage);
+}
+
+/* What is committed by the view's rule has all that is wanted. */
+static bool rule_gives(const struct replica *r, const struct wants_copies *w)
+{
+    const struct outlook *o = &r->outlook;
+    uint32_t count = counted(r, w);
+    uint32_t elsewhere =
+        membership_voters(&o->membership) & ~(1u << r->me) & ~(uint32_t)o->rule_set & ~count;
+    uint32_t had = quorum_count(count & o->rule_set);
+    had += o->rule_copies > quorum_count(elsewhere) ? o->rule_copies - quorum_count(elsewhere) : 0;
+    return had >= wanted(r, w) && stage_gives(o->rule_stage, w->stage);
+}
+
+/* Up to here as many have everything on disk. */
+static qr_slot on_disks(const struct replica *r, const struct wants_copies *w)
+{
+    const struct outlook *o = &r->outlook;
+    uint32_t here = counted(r, w), want = wanted(r, w);
+    qr_slot own = w->stage == ACK_RECEIVED ? UINT64_MAX : o->member[r->me].match;
+    if (w->stage == ACK_APPLIED || (w->stage == ACK_DURABLE && o->rule_stage == ACK_WRITTEN)) {
+        return 0; /* nobody tells */
+    }
+    qr_slot held = want == 0 ? own : 0;
+    for (uint32_t rest = here; rest != 0; rest &= rest - 1) {
+        qr_slot match = o->member[set_first(rest)].match;
+        uint32_t have = 0;
+        for (uint32_t all = here; all != 0; all &= all - 1) {
+            const struct member_outlook *m = &o->member[set_first(all)];
+            have += m->match >= match && !m->forgetful ? 1 : 0;
+        }
+        held = have >= want ? max_u64(held, min_u64(match, own)) : held;
+    }
+    return held;
+}
+
+/* With the primary's own copy alone nothing is said of others. */
+static bool is_of_others(const struct wants_copies *w)
+{
+    return w->count > 1;
+}
+
+static qr_slot copies_reached(const struct replica *r, const struct wants_copies *w)
+{
+    const struct outlook *o = &r->outlook;
+    bool none = is_of_others(w) && (!rule_waits(r) || wanted(r, w) == 0);
+    if (none || !o->settled) {
+        return 0;
+    }
+    return rule_gives(r, w) ? UINT64_MAX : on_disks(r, w);
+}
+
+const char *zones_lack(const struct pending *p)
+{
+    const struct wants_copies *w = &p->wants.copies;
+    if (w->count == 0) {
+        return NULL;
+    }
+    struct replica *r = p->partition->replica;
+    uint32_t here = 0;
+    replica_look(r);
+    for (uint32_t rest = counted(r, w); rest != 0; rest &= rest - 1) {
+        const struct member_outlook *m = &r->outlook.member[set_first(rest)];
+        here |= m->lively && !m->forgetful ? rest & -rest : 0;
+    }
+    if (is_of_others(w) && !rule_waits(r)) {
+        return "NOREPLICAS the partition waits for no other node by now, so more copies promise "
+               "nothing, the command was not applied";
+    }
+    if (quorum_count(here) < wanted(r, w) || (is_of_others(w) && wanted(r, w) == 0)) {
+        return "NOREPLICAS too few replicas are in contact for the ACK that was asked for, the "
+               "command was not applied";
+    }
+    return NULL;
+}
+
+/* What the view's rule has done by now may be enough. */
+static bool awaits_copies(const struct pending *p)
+{
+    const struct wants_copies *w = &p->wants.copies;
+    if (w->count == 0) {
+        return false;
+    }
+    replica_look(p->partition->replica);
+    return copies_reached(p->partition->replica, w) != UINT64_MAX;
+}
+
 bool zones_await_reply(const struct pending *p)
 {
-    const struct wants *w = &p->wants;
-    bool wanted = w->each_zone || w->copies != 0 || w->applied;
-    return (wanted || p->partition->replica->outlook.shares) && p->stream != NULL && !p->silent;
+    if (p->stream == NULL || p->silent) {
+        return false;
+    }
+    return p->wants.each_zone || p->partition->replica->outlook.shares || awaits_copies(p);
 }
 
 struct reply *zones_keep_reply(struct pending *p)
@@ -132,11 +250,6 @@ void zones_await(struct replica *r, struct pending *p)
     }
     keep(p);
     p->until = end_of(p);
-    if (p->wants.copies != 0) { /* Z6 */
-        uint32_t others = quorum_count(membership_voters(&r->outlook.membership) & ~(1u << r->me));
-        p->wanted = p->wants.copies == WANTS_ALL_COPIES ? others : p->wants.copies - 1u;
-        p->wanted_local = true;
-    }
     replica_wait(r, p);
 }
 
@@ -170,7 +283,7 @@ static qr_slot zone_holds(const struct replica *r, uint32_t voters, node_index i
     return most;
 }
 
-qr_slot zones_reached(const struct replica *r, node_index *last)
+static qr_slot reached_by_zones(const struct replica *r, node_index *last)
 {
     uint32_t voters = membership_voters(&r->outlook.membership);
     qr_slot least = UINT64_MAX;
@@ -184,11 +297,15 @@ qr_slot zones_reached(const struct replica *r, node_index *last)
     return *last == NODE_NONE ? 0 : least;
 }
 
-/* --- What others have executed (Z5) ----------------------------------------------------------- */
-
-qr_slot zones_shared(const struct replica *r, const struct pending *p)
+qr_slot zones_reached(const struct replica *r, const struct wants *wants, node_index *last)
 {
-    return r->outlook.shares ? r->outlook.shared : p->wants.applied ? 0 : r->outlook.commit;
+    *last = NODE_NONE;
+    if (wants->each_zone) {
+        return reached_by_zones(r, last);
+    }
+    qr_slot reached = r->outlook.shares ? r->outlook.shared : r->outlook.commit; /* Z5 */
+    const struct wants_copies *w = &wants->copies;
+    return w->count == 0 ? reached : min_u64(reached, copies_reached(r, w));
 }
 
 /* --- The end of it -------------------------------------------------------------------------- */

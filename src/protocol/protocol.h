@@ -484,6 +484,7 @@ struct member_outlook {
     bool needs_snapshot; /* what it lacks is trimmed here */
     bool forgetful;      /* it has lost what it promised, and does not count */
     bool skewed;         /* its wall clock is far from the leader's */
+    bool lively;         /* strategies with views: heard within an election time-out */
     uint8_t fed_by;      /* 1 + the member that feeds it; 0: the leader does */
 };
 
@@ -532,6 +533,9 @@ struct outlook {
     qr_term again;
     uint16_t feeds; /* of one that does not lead: members that it was told to feed */
     qr_term proven; /* what APPLY has named is a prefix of the history of that term; 0: unknown */
+    /* Of a leader that group 0 names: how its view says that a write is committed. */
+    uint16_t rule_set;
+    uint8_t rule_copies, rule_stage;
 };
 
 static inline bool outlook_serves(const struct outlook *o)

@@ -123,7 +123,7 @@ NODE = [
      "route_keyspace(client->node, &client->selected);", "map_keyspace_at(client->node->map, 0);"),
     ("defaults: keyspace 0 has none", "unit/node/commands_with",
      "client_commands.c",
-     "        client_settle(client, map_keyspace_at(node->map, 0));\n",
+     "        client_settle(client, zero);\n",
      ""),
     ("defaults: cluster-port does not know them", "e2e/options::test_keyspace_0_has_a_default_too",
      "redirect.c",
@@ -135,7 +135,7 @@ NODE = [
      "(void)0;"),
     ("consistency: half of a refused one holds",
      "e2e/options::test_consistency_shows_all_and_who_says_so", "local_level.c",
-     "} else if (read_asked(argv + 1, argc - 1, false, &asked, &why)) {",
+     "} else if (read_asked(client, argv + 1, argc - 1, false, &asked, &why)) {",
      "} else if (asked = (struct asked){ .given = ASKED_TIMEOUT, .timeout_ms = 900 },\n"
      "               read_asked(argv + 1, argc - 1, false, &asked, &why) || asked.given != 0) {"),
 ]

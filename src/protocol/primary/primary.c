@@ -417,6 +417,7 @@ static void tell_members(const struct primary *p, struct outlook *out)
         m->needs_snapshot = i != p->me && peer->mode == PEER_SNAPSHOT;
         m->fed_by = (p->fed & node_bit(i)) != 0 ? (uint8_t)(peer->feeder + 1) : 0;
         m->forgetful = i != p->me && peer->forgetful;
+        m->lively = primary_is_lively(p, i);
     }
 }
 
@@ -453,6 +454,9 @@ static void primary_outlook(const void *self, struct outlook *out)
     out->proven = p->proven;
     out->shared = leads && out->shares ? primary_shared(p) : 0;
     out->feeds = leads || p->now >= p->feeds_till ? 0 : p->feed;
+    out->rule_set = leads ? p->view.set : 0;
+    out->rule_copies = leads ? p->view.copies : 0;
+    out->rule_stage = leads ? p->view.stage : 0;
     if (out->stands || (p->forgetful && p->journal.durable == p->journal.minted)) {
         out->stood = (struct stood){ p->term, trail_last_term(&p->trail), p->trail.last_slot };
     }

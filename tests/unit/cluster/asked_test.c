@@ -136,7 +136,8 @@ static void test_each_refusal_says_what_was_wrong(void **state)
     refused("ACK,", true,
             "ERR syntax error: ACK '' is none of LOCAL | ANY k | MAJORITY | QUORUM | ALL | EACH "
             "zone | w=n [OF zone] [ON received|durable|applied]" NOT_APPLIED);
-    refused("FALLBACK,now", true, "ERR syntax error: FALLBACK is fail, not 'now'" NOT_APPLIED);
+    refused("FALLBACK,now", true,
+            "ERR syntax error: FALLBACK is fail or async, not 'now'" NOT_APPLIED);
     refused("KS,", true, "ERR syntax error: KS '' is no name of a keyspace" NOT_APPLIED);
     refused("SESSION,", true,
             "ERR syntax error: SESSION '' is no token of SESSION TOKEN" NOT_APPLIED);

@@ -41,10 +41,14 @@ static void test_wants_come_as_they_were_sent(void **state)
     w = (struct wants){ .each_zone = true }; /* lost on the way it would be a silent downgrade */
     out = through(&w, 10, 20);
     assert_true(out.each_zone && !out.bound_is_operations);
-    assert_false(out.applied || out.copies != 0);
-    w = (struct wants){ .applied = true, .copies = WANTS_ALL_COPIES };
+    assert_int_equal(out.copies.count, 0);
+    assert_true(wants_travel(&w));
+    w = (struct wants){ .copies = { WANTS_ALL_COPIES, ACK_APPLIED, 0x7ffd } };
     out = through(&w, 0, 0);
-    assert_true(out.applied && out.copies == WANTS_ALL_COPIES && out.bound == 0);
+    assert_int_equal(out.copies.count, WANTS_ALL_COPIES);
+    assert_int_equal(out.copies.stage, ACK_APPLIED);
+    assert_int_equal(out.copies.among, 0x7ffd);
+    assert_int_equal(out.bound, 0);
     assert_true(wants_travel(&w));
 }
 
@@ -97,13 +101,18 @@ static void test_unknown_levels_flags_and_lengths_are_refused(void **state)
     assert_false(are_taken(bytes, WANTS_BYTES));
     bytes[0] = READ_LEVELS - 1;
     assert_true(are_taken(bytes, WANTS_BYTES));
+    for (uint8_t flag = 4; flag <= 128 && flag != 0; flag = (uint8_t)(flag << 1)) {
+        bytes[1] = flag; /* of copies it is said how many */
+        assert_false(are_taken(bytes, WANTS_BYTES));
+    }
     bytes[1] = 16;
-    assert_false(are_taken(bytes, WANTS_BYTES));
-    bytes[1] = 8; /* so many copies: */
-    assert_false(are_taken(bytes, WANTS_BYTES));
     bytes[10] = 1;
     assert_true(are_taken(bytes, WANTS_BYTES));
-    bytes[11] = 1; /* more than there can be */
+    bytes[11] = ACK_WRITTEN; /* nobody asks for that */
+    assert_false(are_taken(bytes, WANTS_BYTES));
+    bytes[11] = ACK_APPLIED;
+    assert_true(are_taken(bytes, WANTS_BYTES));
+    bytes[14] = 1; /* more than there can be */
     assert_false(are_taken(bytes, WANTS_BYTES));
 }
 

@@ -15,6 +15,9 @@
 #include "tests/unit/cluster/put_records.h"
 
 #define NOT_APPLIED ", the command was not applied\r\n"
+#define CART "LEVEL keyspace 'cart' of strategy primary "
+#define GIVES CART "gives ACK LOCAL, ANY k and ALL, not ACK "
+#define NOT_MAJORITY GIVES "MAJORITY ON durable" NOT_APPLIED
 
 /* A1, U3: what was read before anybody knew where the command goes is looked at again there. */
 static void test_more_than_a_keyspace_with_a_primary_gives_is_refused_U3(void **state)
@@ -25,17 +28,16 @@ static void test_more_than_a_keyspace_with_a_primary_gives_is_refused_U3(void **
     k.strategy = STRATEGY_PRIMARY;
     k.primary = primary_options_default();
     put_keyspace(node.map, &k);
-    static const char all[] = "LEVEL keyspace 'cart' of strategy primary gives all writes ACK ANY "
-                              "1 ON durable, and none another" NOT_APPLIED;
-    SAYS_ERROR("with 2 ack majority set cart:a 1", all);
-    SAYS_ERROR("with 4 ks cart ack quorum flushdb", all); /* to all partitions */
+    SAYS_ERROR("with 2 ack majority set cart:a 1", NOT_MAJORITY);
+    SAYS_ERROR("with 4 ks cart ack quorum flushdb", /* to all partitions */
+               GIVES "QUORUM ON durable" NOT_APPLIED);
     memset(large, 'x', sizeof large);
     large[300] = 0;
     goes("with 2 ack majority get cart:a"); /* reads have none */
     goes("set cart:a 1");
     answer_all();
     SAYS("consistency ack majority", "+OK\r\n");
-    SAYS_ERROR("set cart:a 1", all);
+    SAYS_ERROR("set cart:a 1", NOT_MAJORITY);
     (void)snprintf(line, sizeof line, "set cart:a %s", large);
     SAYS_ERROR(line, "LEVEL keyspace 'cart'");
     goes("set a 1"); /* elsewhere it is given */
@@ -51,12 +53,6 @@ static void test_more_than_a_keyspace_with_a_primary_gives_is_refused_U3(void **
     goes("with 2 read prefix get cart:a");
     goes("with 2 fallback fail set cart:a 1");
     answer_all();
-    k.primary.fallback_async = true;
-    put_keyspace(node.map, &k);
-    SAYS_ERROR("with 2 fallback fail set cart:a 1",
-               "LEVEL keyspace 'cart' of strategy primary gives all writes ACK ANY 1 ON durable "
-               "FALLBACK async, and none another" NOT_APPLIED);
-    goes("set cart:a 1");
     k.primary = (struct primary_options){ .ack = { .kind = ACK_LOCAL } };
     k.read.level = READ_LEADER;
     put_keyspace(node.map, &k);
@@ -69,12 +65,89 @@ static void test_more_than_a_keyspace_with_a_primary_gives_is_refused_U3(void **
     assert_int_equal(goes("get cart:a")->wants.level, READ_LINEARIZABLE);
 }
 
+static void has_copies(const char *line, uint8_t count, enum ack_stage stage)
+{
+    const struct wants_copies *copies = &goes(line)->wants.copies;
+    assert_int_equal(copies->count, count);
+    assert_int_equal(copies->stage, stage);
+    answer_all();
+}
+
+/* A command's own ACK goes with it, that of its connection too, and of WITH no FALLBACK but its
+ * own. */
+static void test_an_ack_of_its_own_goes_with_a_write_U50(void **state)
+{
+    (void)state;
+    struct map_keyspace k = *map_keyspace(node.map, 16);
+    k.strategy = STRATEGY_PRIMARY;
+    k.primary = primary_options_default();
+    k.replicas = 3;
+    put_keyspace(node.map, &k);
+    SAYS_ERROR("with 2 ack any_2 set cart:a 1",
+               "UPGRADE ACK of a command needs level 6 of the cluster: when all nodes run this "
+               "version, CLUSTER UPGRADE FINALIZE raises it; the command was not applied\r\n");
+    semantics_level = MAP_LEVEL_FOLLOWERS;
+    has_copies("with 2 ack any_2 set cart:a 1", 3, ACK_DURABLE);
+    has_copies("set cart:a 1", 0, ACK_DURABLE);
+    has_copies("with 2 ack any_2 get cart:a", 0, ACK_DURABLE);
+    has_copies("with 2 ack local_on_received set cart:a 1", 0, ACK_DURABLE);
+    SAYS_ERROR("with 2 ack any_3 set cart:a 1",
+               CART "has not so many replicas: ACK ANY 3 ON durable" NOT_APPLIED);
+    SAYS_ERROR("with 2 fallback async set cart:a 1",
+               CART "never acknowledges less than was asked for: FALLBACK fail is given, not "
+                    "async" NOT_APPLIED);
+    k.primary.fallback_async = true;
+    put_keyspace(node.map, &k);
+    has_copies("with 2 fallback fail set cart:a 1", 2, ACK_DURABLE);
+    has_copies("with 2 fallback async set cart:a 1", 0, ACK_DURABLE);
+    SAYS("consistency ack all fallback fail", "+OK\r\n");
+    has_copies("set cart:a 1", WANTS_ALL_COPIES, ACK_DURABLE);
+    has_copies("with 2 ack any_1_on_received set cart:a 1", 2, ACK_RECEIVED);
+    has_copies("with 4 ack any_1 fallback async set cart:a 1", 0, ACK_DURABLE);
+    SAYS("consistency ack any_1 fallback async", "+OK\r\n");
+    has_copies("set cart:a 1", 0, ACK_DURABLE);
+    has_copies("with 2 ack any_1 set cart:a 1", 2, ACK_DURABLE);
+    SAYS("consistency ack any_1", "+OK\r\n"); /* what was said of another is not of this one */
+    has_copies("set cart:a 1", 2, ACK_DURABLE);
+}
+
+/* Words that are taken for the sake of a keyspace with a primary. */
+static void test_with_raft_they_are_refused_as_ever(void **state)
+{
+    (void)state;
+    static const char any[] =
+        "LEVEL strategy raft does not give ACK 'ANY 1 ON durable', the command was not applied; it "
+        "gives MAJORITY, QUORUM, EACH zone; ON durable\r\n";
+    SAYS_ERROR("with 2 ack all set a 1", "LEVEL strategy raft does not give ACK 'all', ");
+    struct map_keyspace k = *map_keyspace(node.map, 16);
+    k.strategy = STRATEGY_PRIMARY;
+    k.primary = primary_options_default();
+    put_keyspace(node.map, &k);
+    SAYS_ERROR("with 2 ack any_1 set a 1", any);
+    SAYS_ERROR("with 2 ack majority_of_mars set a 1", "LEVEL strategy raft does not give ACK ");
+    SAYS_ERROR("with 2 ack w=2 set a 1", "LEVEL strategy raft or primary does not give ACK 'w=2'");
+    SAYS_ERROR("with 2 fallback async set a 1",
+               "LEVEL strategy raft never acknowledges less than was asked for: FALLBACK 'async' "
+               "is not given, fail is" NOT_APPLIED);
+    goes("with 2 ack any_1 get a"); /* reads have none */
+    goes("with 2 ack majority set a 1");
+    answer_all();
+    SAYS("consistency ack any_1", "+OK\r\n");
+    SAYS_ERROR("set a 1", any);
+    semantics_level = MAP_LEVEL_FOLLOWERS;
+    has_copies("set cart:a 1", 2, ACK_DURABLE);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(
             test_more_than_a_keyspace_with_a_primary_gives_is_refused_U3, commands_begin,
             commands_end),
+        cmocka_unit_test_setup_teardown(test_an_ack_of_its_own_goes_with_a_write_U50,
+                                        commands_begin, commands_end),
+        cmocka_unit_test_setup_teardown(test_with_raft_they_are_refused_as_ever, commands_begin,
+                                        commands_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

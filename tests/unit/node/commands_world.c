@@ -231,6 +231,7 @@ static void put(const void *bytes, size_t n)
     me->input_n += n;
 }
 
+/* In a word `_` stands for a blank. */
 static void put_request(char *line)
 {
     struct span argv[64];
@@ -238,6 +239,9 @@ static void put_request(char *line)
     char head[32];
     for (char *word = strtok(line, " "); word != NULL; word = strtok(NULL, " ")) {
         argv[argc++] = span_of(word, strlen(word));
+        for (char *blank = strchr(word, '_'); blank != NULL; blank = strchr(blank, '_')) {
+            *blank = ' ';
+        }
     }
     put(head, (size_t)snprintf(head, sizeof head, "*%u\r\n", (unsigned)argc));
     for (uint32_t i = 0; i < argc; i++) {

@@ -280,10 +280,12 @@ static void test_a_flush_wants_in_each_partition_what_its_client_wants(void **st
 {
     (void)state;
     world->client.wants.each_zone = true;
+    world->client.wants.copies.count = 3;
     ask("flushall");
     uint32_t n = 0;
     for (const struct pending *p = world->node.oldest; p != NULL; p = p->age_next) {
-        n += p->state == PENDING_FORWARDED && p->wants.each_zone ? 1 : 0;
+        bool same = p->wants.each_zone && p->wants.copies.count == 3;
+        n += p->state == PENDING_FORWARDED && same ? 1 : 0;
     }
     assert_int_equal(n, MORE);
     answer_all((const char *const[]){ "+OK\r\n", "+OK\r\n", "+OK\r\n", "+OK\r\n" }, 0, MORE);

@@ -108,6 +108,27 @@ static void a_write_waits_for_a_follower_for_a_while(void **state)
     assert_string_equal(proposed(), "b ");
 }
 
+/* zones.c: too few replicas are here for what it asks for; at once, and on both ways to the log. */
+static void a_write_that_too_few_could_keep_is_not_carried_out(void **state)
+{
+    (void)state;
+    world->replicas_here = 2;
+    world->client.wants.copies.count = 3;
+    command("set", "a");
+    assert_heard("-NOREPLICAS not applied\r\n");
+    world->replica.room = 0;
+    command("set", "b");
+    turn_later(QR_MILLISECOND);
+    world->replica.room = 5;
+    turn_later(QR_MILLISECOND);
+    assert_heard("-NOREPLICAS not applied\r\n");
+    assert_string_equal(proposed(), "");
+    world->client.wants.copies.count = 2;
+    command("set", "c");
+    turn_later(QR_MILLISECOND);
+    assert_string_equal(proposed(), "c ");
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, begin, teardown)
 
 int main(void)
@@ -116,6 +137,7 @@ int main(void)
         CASE(what_is_carried_out_is_counted_once),
         CASE(what_is_refused_is_told_with_its_bytes_and_not_carried_out),
         CASE(a_write_waits_for_a_follower_for_a_while),
+        CASE(a_write_that_too_few_could_keep_is_not_carried_out),
         CASE(what_goes_to_another_node_is_not_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

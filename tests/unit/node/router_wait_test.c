@@ -124,6 +124,11 @@ static void test_an_older_leader_gets_nothing_that_it_would_weaken(void **state)
     assert_heard(
         "-UPGRADE the leader runs a version that does not know what was asked for: upgrade "
         "all nodes first, the command was not applied\r\n");
+    world->client.wants.each_zone = false;
+    world->client.wants.copies.count = 2;
+    reply_reset(&world->out);
+    command("set", "a");
+    assert_memory_equal(world->out.p, "-UPGRADE", 8);
     assert_int_equal(world->peers.count, 0);
     command("get", "a"); /* it is about writes */
     assert_int_equal(world->peers.count, 1);

@@ -62,6 +62,11 @@ bool zones_await_reply(const struct pending *p)
     return p->wants.each_zone && p->stream != NULL;
 }
 
+const char *zones_lack(const struct pending *p)
+{
+    return p->wants.copies.count > world->replicas_here ? "NOREPLICAS not applied" : NULL;
+}
+
 bool lagging_refuses(const struct partition *p, qr_time since)
 {
     return world->behind && p->node->clock - since >= STALL_PATIENCE;

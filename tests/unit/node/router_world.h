@@ -68,6 +68,7 @@ struct world {
     struct rope_bin bin;
     qr_time now;
     bool behind; /* a follower is, by more than MAXLAG */
+    uint32_t replicas_here;
 };
 
 extern struct world *world; /* the one of the running test */
