@@ -107,11 +107,12 @@ void lagging_forget(struct partition *p)
 
 /* --- One follower ----------------------------------------------------------------------------- */
 
-/* Longer than that nobody waits for the answer to a heartbeat. */
-static bool is_timely(const struct node *node, const struct member_outlook *m)
+/* It answers what the group is sent when idle, too: one heartbeat may be late. */
+static bool is_timely(const struct partition *p, const struct member_outlook *m)
 {
-    qr_time silence = 4 * (qr_time)node->config.heartbeat_ms * QR_MILLISECOND;
-    return m->echoed != 0 && node->clock - m->echoed <= silence;
+    const struct node *node = p->node;
+    qr_time beat = replica_pace(p->group) * (qr_time)node->config.heartbeat_ms * QR_MILLISECOND;
+    return m->echoed != 0 && node->clock - m->echoed <= 2 * beat;
 }
 
 static bool is_brought_up(const struct partition *p, const struct member_outlook *m, node_index i)
@@ -136,7 +137,7 @@ static struct follower_sight follower_of(const struct partition *p, const struct
                                 .known = m->heard != 0 && !brought_up,
                                 .silence = m->heard != 0 ? node->clock - m->heard : -1 };
     if (f.known && l != NULL) { /* A1 */
-        f.lag = lag_of(&l->marks, m->match, is_timely(node, m) ? m->echoed : node->clock);
+        f.lag = lag_of(&l->marks, m->match, is_timely(p, m) ? m->echoed : node->clock);
     }
     f.state = !peers_connected(node->peers, i)                           ? FOLLOWER_AWAY
               : brought_up                                               ? FOLLOWER_BOOTSTRAP
@@ -302,7 +303,7 @@ static void watch(struct lagging *l, const struct outlook *o, node_index i)
     l->member[i].match = m->match;
     l->member[i].sent = sent;
     l->member[i].moved = moves || !wants ? now : l->member[i].moved;
-    bool timely = is_timely(p->node, m);
+    bool timely = is_timely(p, m);
     l->member[i].timely = !timely ? 0 : l->member[i].timely != 0 ? l->member[i].timely : now;
     judge_drop(l, i, &f);
     if (p->group != 0) {

@@ -231,6 +231,13 @@ static inline int64_t replica_digest_period(const struct replica *r)
 /* Applies what is allowed, for at most about `budget` microseconds. */
 void replica_apply(struct replica *r, qr_time budget);
 
+/* How much slower its timers are than group 0's. Of others there are thousands, and that a node is
+ * gone they hear at once from what is common to them (contact.h). */
+static inline qr_time replica_pace(uint32_t group)
+{
+    return group == 0 ? 1 : 4;
+}
+
 /* --- replica_members.c: the roster follows the log */
 
 static inline size_t replica_roster_bytes(const struct replica *r)

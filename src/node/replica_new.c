@@ -12,13 +12,10 @@
 #include <string.h>
 
 #define QUIET_HEARTBEATS 4 /* idle for so many of them, a group rests */
-/* Of other groups than 0 there are thousands, and that a node is gone they hear at once from what
- * is common to them (contact.h): their own timers are for what is left, and slower. */
-#define OTHERS_PACE 4
 
 static struct protocol_limits limits_of(const struct config *config, uint32_t group)
 {
-    qr_time pace = group == 0 ? 1 : OTHERS_PACE;
+    qr_time pace = replica_pace(group);
     return (struct protocol_limits){
         .heartbeat = pace * config->heartbeat_ms * QR_MILLISECOND,
         .lease = pace * config->lease_ms * QR_MILLISECOND,
