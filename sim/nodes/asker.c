@@ -24,6 +24,9 @@ struct talk {
     size_t asked;         /* in the history, while waiting */
     enum rule_order rule; /* an operator's order, while it has no answer */
     uint32_t next_read; /* of the last phase: the key */
+    const struct seat *seat; /* whom it speaks with, */
+    qr_term term;      /* who shows each write before it is answered (backup.h); 0: perhaps not */
+    char shows[32], list[24]; /* at level local: this element of this list; "": none is known */
     uint8_t in[IN_BYTES];
     size_t in_n;
     struct tree tree;
@@ -59,9 +62,33 @@ static void choose(struct talk *t)
         ordered_asked(&run->ordered, t->request);
         return;
     }
-    t->request_n = run->ending ? want_last(a, t->next_read, &asked, t->request, cap)
-                               : want_next(a, &asked, t->request, cap);
+    t->request_n = run->ending         ? want_last(a, t->next_read, &asked, t->request, cap)
+                   : t->shows[0] != 0 ? want_shown(a, t->list, &asked, t->request, cap)
+                                      : want_next(a, &asked, t->request, cap);
     t->asked = story_ask(&run->story, &asked);
+    t->term = backup_copy(run, t->seat, &asked);
+}
+
+/* Whether it is in the list; `element` has a comma on both sides. */
+static bool is_in(const char *list, const char *element)
+{
+    return strncmp(list, element + 1, strlen(element + 1)) == 0 || strstr(list, element) != NULL;
+}
+
+/* Behind an OK that was given when each copy showed it. */
+static const char *look_at_copy(struct talk *t, const struct deed *asked)
+{
+    struct run *run = t->asker->run;
+    bool looked = t->shows[0] != 0 && asked->kind == OP_GET && strcmp(asked->key, t->list) == 0;
+    bool sees = looked && asked->result == RESULT_VALUE && is_in(asked->value, t->shows);
+    bool lacks = looked && !sees && asked->result != RESULT_FAIL;
+    bool wrote = asked->kind == OP_APPEND && asked->result == RESULT_VALUE && !asked->has_id;
+    bool shown = wrote && t->term != 0 && t->term == backup_copy(run, t->seat, asked);
+    run->backup.shown += sees;
+    (void)snprintf(t->shows, sizeof t->shows, ",%s", asked->argument);
+    t->shows[0] = shown ? ',' : 0;
+    (void)snprintf(t->list, sizeof t->list, "%s", asked->key);
+    return lacks ? "each copy was said to have applied it, and this one does not show it" : NULL;
 }
 
 static void ask(struct talk *t)
@@ -121,6 +148,20 @@ static void told_aside(struct talk *t)
     }
 }
 
+/* An operator is needed as long as somebody may wait for him. */
+static bool is_needed(const struct asker *a)
+{
+    if (a->run->backup.stuck_since != 0) {
+        return true;
+    }
+    for (uint32_t i = 0; i < a->run->askers; i++) {
+        if (&a->run->asker[i] != a && !a->run->asker[i].done) {
+            return a->run->backup.is;
+        }
+    }
+    return false;
+}
+
 static void told(struct talk *t)
 {
     struct run *run = t->asker->run;
@@ -142,7 +183,7 @@ static void told(struct talk *t)
         }
         bool makes = strstr(t->request, "CREATE") != NULL;
         bool made = makes && want_is_made(&t->tree);
-        t->asker->done = t->last && made;
+        t->asker->done = t->last && made && !is_needed(t->asker);
         run->backup.last_orders += t->last && !want_is_uncertain(&t->tree);
         run->backup.made = run->backup.made || (made && strstr(t->request, "cart") != NULL);
         return;
@@ -154,7 +195,9 @@ static void told(struct talk *t)
     }
     t->again = false;
     rules_shown(run, asked);
+    asked->apart = asked->apart || backup_shows_early(&run->backup, asked);
     const char *wrong = want_told(t->asker, asked, &t->tree, now_of(t));
+    wrong = wrong != NULL ? wrong : look_at_copy(t, asked);
     if (wrong != NULL) {
         fail(t, wrong);
     }
@@ -183,6 +226,7 @@ static void gone(struct talk *t)
     }
     t->stream = NULL;
     t->connected = t->waiting = false;
+    t->shows[0] = 0;
     t->in_n = 0;
     tree_reset(&t->tree);
     sleep_for(t, (qr_time)rng_below(&t->asker->rng, DIAL_PAUSE));
@@ -245,6 +289,7 @@ static void dial(struct talk *t)
 {
     struct run *run = t->asker->run;
     const struct seat *seat = &run->seat[rng_below(&t->asker->rng, run->seats)];
+    t->seat = seat;
     int error = io_connect(t->io, seat->host->address, SEAT_PORT, on_connect, t, &t->stream);
     qr_assert(error == 0);
     sleep_for(t, PATIENCE);

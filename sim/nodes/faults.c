@@ -516,8 +516,7 @@ void faults_begin(struct run *run)
     }
     run->fragile = run->founders >= 3 && rng_chance(dice(run), 1, 2) ? 1 : 0;
     own_failpoint(run);
-    run->weight[FAULT_isolate] += run->backup.is ? 6 : 0; /* it takes writes until its lease ends */
-    run->weight[FAULT_kill] += run->backup.is ? 2 : 0;
+    backup_weights(&run->backup, run->weight);
     for (uint32_t i = 0; i < run->fragile; i++) {
         run->seat[i].host->drive->fragile = true;
     }

@@ -150,6 +150,8 @@ static void add_up(struct run_report *all, const struct run_report *r)
     all->states += r->states;
     all->found += r->found;
     all->named += r->named;
+    all->told += r->told;
+    all->shown += r->shown;
     all->orders += r->orders;
     all->compared += r->compared;
     all->covered += r->covered;
@@ -189,9 +191,14 @@ static void tell(const struct run_report *all, uint64_t count, uint64_t failed, 
     printf(" hops %" PRIu64 ", cores %" PRIu64 ", states %" PRIu64 ", orders %" PRIu64
            ", compared %" PRIu64 ", covered %" PRIu64 "\n",
            all->hops, all->cores, all->states, all->orders, all->compared, all->covered);
-    if (all->found + all->named > 0) {
-        printf("of LOCAL: %" PRIu64 " elements are there, %" PRIu64 " are gone and named\n",
-               all->found, all->named);
+    if (all->shown > 0) {
+        printf("ON applied: %" PRIu64 " reads at a copy show what was written before\n",
+               all->shown);
+    }
+    if (all->found + all->named + all->told > 0) {
+        printf("of LOCAL: %" PRIu64 " elements are there, %" PRIu64 " are gone and named, %" PRIu64
+               " as nodes said that some may be\n",
+               all->found, all->named, all->told);
     }
     printf("faults:");
     for (uint32_t i = 0; i < FAULTS; i++) {

@@ -26,7 +26,7 @@ void ordered_begin(struct ordered *o, bool primary)
     *o = (struct ordered){ .kind = ORDERED_NOTHING };
     for (uint32_t i = 0; i < ORDERED_NAMES; i++) {
         o->of[i].may_lack = true;
-        o->of[i].strategy = i == 0 && primary ? STRATEGY_PRIMARY : STRATEGY_RAFT;
+        o->of[i].strategy = primary ? STRATEGY_PRIMARY : STRATEGY_RAFT;
     }
 }
 
@@ -110,6 +110,15 @@ static void take(struct map_keyspace *k, const struct keyspace_options *o, uint3
     k->read = (given & GIVEN_READ) != 0 ? o->read : k->read;
     k->ack_kind = (given & GIVEN_ACK) != 0 ? (uint8_t)o->ack.kind : k->ack_kind;
     k->primary.ack = (given & GIVEN_COPIES) != 0 ? o->primary.ack : k->primary.ack;
+    k->primary.feed = (given & GIVEN_FEED) != 0 ? o->primary.feed : k->primary.feed;
+    if ((given & GIVEN_FALLBACK) != 0) {
+        k->primary.fallback_async = o->primary.fallback_async;
+    }
+    if ((given & GIVEN_MAXLAG) != 0) { /* LAGGING is said beside it */
+        k->primary.maxlag = o->primary.maxlag;
+        k->primary.maxlag_is_bytes = o->primary.maxlag_is_bytes;
+        k->primary.lagging = o->primary.lagging;
+    }
 }
 
 /* What nothing else explains tells that one without an answer was carried out: it is not again. */
@@ -219,6 +228,10 @@ static uint32_t differing(const struct map_keyspace *a, const struct map_keyspac
                   (a->primary.ack.kind != b->primary.ack.kind ||
                    a->primary.ack.n != b->primary.ack.n ||
                    a->primary.ack.stage != b->primary.ack.stage);
+    bool lag = a->primary.maxlag != b->primary.maxlag ||
+               a->primary.maxlag_is_bytes != b->primary.maxlag_is_bytes ||
+               a->primary.lagging != b->primary.lagging;
+    bool fallback = a->primary.fallback_async != b->primary.fallback_async;
     return (a->replicas != b->replicas ? GIVEN_REPLICA_COUNT : 0u) |
            (a->partitions != b->partitions ? GIVEN_PARTITION_COUNT : 0u) |
            (a->lease != b->lease ? GIVEN_LEASE : 0u) |
@@ -228,6 +241,8 @@ static uint32_t differing(const struct map_keyspace *a, const struct map_keyspac
            (a->idmp_count != b->idmp_count ? GIVEN_IDMP_COUNT : 0u) |
            (a->idmp_bytes != b->idmp_bytes ? GIVEN_IDMP_BYTES : 0u) |
            (a->history_ms != b->history_ms ? GIVEN_HISTORY : 0u) | (prefix ? GIVEN_PREFIX : 0u) |
+           (lag ? GIVEN_MAXLAG : 0u) | (fallback ? GIVEN_FALLBACK : 0u) |
+           (a->primary.feed != b->primary.feed ? GIVEN_FEED : 0u) |
            (copies ? GIVEN_COPIES : 0u) | (read ? GIVEN_READ : 0u) |
            (a->ack_kind != b->ack_kind ? GIVEN_ACK : 0u);
 }

@@ -5,7 +5,7 @@
 #include "cluster/map.h"
 
 #define ORDERED_NAMES 2u /* "cart" and "junk" */
-#define ORDERED_WORDS 24u
+#define ORDERED_WORDS 32u
 
 struct ordered_keyspace {
     bool may_be, may_lack;  /* there */
@@ -22,7 +22,7 @@ struct ordered {
     /* The order that has no answer yet. */
     enum { ORDERED_NOTHING, ORDERED_CREATE, ORDERED_ALTER, ORDERED_DROP } kind;
     struct ordered_keyspace *which;
-    char text[400];
+    char text[600];
     struct span word[ORDERED_WORDS]; /* in `text`: what stands behind the name */
     uint32_t words;
     uint64_t judged, compared; /* answers, and options at the end */
@@ -31,7 +31,7 @@ struct ordered {
 /* Whether a keyspace of that name is the operator's: a guest gives his any other. */
 bool ordered_is_one(const char *name);
 
-/* `primary`: the first of them is made with that strategy. */
+/* `primary`: they are made with that strategy. */
 void ordered_begin(struct ordered *o, bool primary);
 void ordered_asked(struct ordered *o, const char *request);
 void ordered_lost(struct ordered *o);

@@ -1,10 +1,15 @@
-/* What ACK LOCAL owes. Elements of lists are looked for when all is well again and nobody writes:
- * one that was acknowledged is in its list, or a node has named it in its discard journal, and not
- * as one of which nobody was told; one that was refused is nowhere; none is in a list twice, or in
- * its list and named by one who knew that it was lost. Where a journal says of entries only that
- * they are gone, as many may be missing. Disks keep what they had in these worlds (faults.c). */
+/* What is owed where acknowledged writes may be lost. Elements of lists are looked for when all is
+ * well again and nobody writes: one that was refused is nowhere, none is in a list twice, or in its
+ * list and named by one who knew that it was lost. One that was acknowledged is in its list; or
+ *   - by LOCAL, or once FALLBACK async has begun: a node has named it in its discard journal, and
+ *     not as one of which nobody was told. Where a journal says of entries only that they are gone,
+ *     as many may be missing;
+ *   - where memory was lost that nobody had synced, or FORCE was ordered: the nodes said behind it
+ *     that acknowledged writes may be lost (loss.h), and nothing of its list that came later and
+ *     was acknowledged before they said so is there: what is lost is the end of a log. */
 #include "sim/nodes/backup.h"
 
+#include "cluster/slots.h"
 #include "command/op.h"
 #include "engine/rows_format.h"
 #include "log/record.h"
@@ -41,11 +46,13 @@ struct journal_read {
 };
 
 struct owed {
-    uint64_t blind, missing, found;
+    uint64_t blind, missing, found, told;
     uint8_t *named; /* by element: how, and one more; 0: nowhere */
     uint8_t *taken; /* by element: whether it was named as one that is gone for sure */
     uint8_t *there; /* by element: how often it is in its list */
     uint32_t elements;
+    uint32_t partitions; /* of the keyspace */
+    const struct run *run;
 };
 
 /* --- Journals -------------------------------------------------------------------------------- */
@@ -180,7 +187,7 @@ static void read_journal(struct owed *o, const struct host *host)
 
 static bool is_owed(const struct deed *d)
 {
-    return d->apart && d->model == 0 && d->key[0] == 'l';
+    return d->owed && d->model == 0 && d->key[0] == 'l';
 }
 
 /* The last that anybody was shown of each list. */
@@ -203,12 +210,79 @@ static void read_lists(struct owed *o, const struct story *story)
     }
 }
 
+/* --- Verdicts -------------------------------------------------------------------------------- */
+
+static uint32_t element_asked(const struct deed *d)
+{
+    return (uint32_t)strtoul(d->argument, NULL, 10);
+}
+
+static uint32_t partition_of(const struct owed *o, const struct deed *d)
+{
+    return slots_partition(slot_of_key(span_of(d->key, strlen(d->key))), o->partitions);
+}
+
+/* Whether something is there of the same list that came behind it, acknowledged before `at`. */
+static bool is_outlived(const struct owed *o, const struct deed *d, qr_time at)
+{
+    const struct story *story = &o->run->story;
+    for (size_t i = 0; i < story->n; i++) {
+        const struct deed *f = &story->v[i];
+        if (is_owed(f) && f->kind == OP_APPEND && f->result == RESULT_VALUE && f->start > d->end &&
+            f->end < at && strcmp(f->key, d->key) == 0 && o->there[element_asked(f)] > 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_told(const struct owed *o, const struct deed *d)
+{
+    const struct run *run = o->run;
+    const struct losses *l = &run->backup.losses;
+    bool forgets = run->backup.forgets ||
+                   (run->backup.lazy && run->realm->felt[FELT_sync_lost] > 0);
+    for (uint32_t i = 0; i < l->told_count && (forgets || l->promised); i++) {
+        if (l->told[i].partition == partition_of(o, d) && d->start < l->told[i].at &&
+            !is_outlived(o, d, l->told[i].at)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whether it may have been acknowledged by the primary alone. */
+static bool is_weak(const struct owed *o, const struct deed *d)
+{
+    const struct losses *l = &o->run->backup.losses;
+    bool weak = o->run->backup.local;
+    for (uint32_t i = 0; i < l->fell_count && !weak; i++) {
+        weak = l->fell[i].partition == partition_of(o, d) && d->end >= l->fell[i].at;
+    }
+    return weak;
+}
+
+static const char *judge_gone(struct owed *o, const struct deed *d)
+{
+    uint8_t named = o->named[element_asked(d)];
+    if (named == DISCARD_NOT_ACKNOWLEDGED + 1) {
+        return "it was acknowledged, and is named as one that was not";
+    }
+    if (is_told(o, d)) {
+        o->told++;
+        return NULL;
+    }
+    if (!is_weak(o, d)) {
+        return "it was acknowledged, is gone, and nobody has said that it may be";
+    }
+    o->missing += named == 0;
+    return o->missing > o->blind ? "it was acknowledged, is gone, and nobody has named it" : NULL;
+}
+
 static const char *judge_one(struct owed *o, const struct deed *d)
 {
-    uint32_t element = (uint32_t)strtoul(d->argument, NULL, 10);
-    bool acknowledged = d->result == RESULT_VALUE;
+    uint32_t element = element_asked(d);
     bool there = o->there[element] > 0;
-    uint8_t named = o->named[element];
     o->found += there;
     if (o->there[element] > 1) {
         return "it is there twice";
@@ -219,19 +293,56 @@ static const char *judge_one(struct owed *o, const struct deed *d)
     if (there && o->taken[element] != 0 && !d->has_id) {
         return "it is there, and named as discarded";
     }
-    if (acknowledged && !there && named == DISCARD_NOT_ACKNOWLEDGED + 1) {
-        return "it was acknowledged, and is named as one that was not";
-    }
-    o->missing += acknowledged && !there && named == 0;
-    return o->missing > o->blind ? "it was acknowledged, is gone, and nobody has named it" : NULL;
+    return d->result == RESULT_VALUE && !there ? judge_gone(o, d) : NULL;
 }
 
-void backup_judge(struct run *run)
+static void judge_all(struct run *run, struct owed *o)
 {
-    struct owed o = { .elements = run->elements };
-    if (!run->backup.local) {
+    const char *wrong = o->there[0] > 0 ? "nobody asked for it" : NULL;
+    if (wrong != NULL) {
+        realm_fail(run->realm, NULL, "an element of a list: %s", wrong);
+    }
+    for (size_t i = 0; i < run->story.n && wrong == NULL; i++) {
+        const struct deed *d = &run->story.v[i];
+        wrong = is_owed(d) && d->kind == OP_APPEND ? judge_one(o, d) : NULL;
+        if (wrong != NULL) {
+            realm_fail(run->realm, NULL, "element %s of list %s: %s", d->argument, d->key, wrong);
+        }
+    }
+}
+
+static bool is_in(const struct loss *v, uint32_t count, uint32_t partition)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (v[i].partition == partition) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Where nodes have said nothing all is judged as of any other strategy. */
+static void set_apart(struct run *run, const struct owed *o)
+{
+    const struct losses *l = &run->backup.losses;
+    for (size_t i = 0; i < run->story.n; i++) {
+        struct deed *d = &run->story.v[i];
+        uint32_t partition = partition_of(o, d);
+        bool lost = d->owed && (l->promised || is_in(l->told, l->told_count, partition) ||
+                                is_in(l->fell, l->fell_count, partition));
+        d->apart = d->apart || lost;
+    }
+}
+
+void backup_judge(struct run *run, const struct map *map)
+{
+    struct owed o = { .elements = run->elements, .run = run };
+    const struct map_keyspace *k = map_keyspace_named(map, span_of("cart", 4));
+    if (!backup_may_lose(&run->backup) || k == NULL) {
         return;
     }
+    o.partitions = k->partitions;
+    set_apart(run, &o);
     o.named = qr_zalloc(o.elements + 1);
     o.there = qr_zalloc(o.elements + 1);
     o.taken = qr_zalloc(o.elements + 1);
@@ -239,18 +350,12 @@ void backup_judge(struct run *run)
         read_journal(&o, run->seat[i].host);
     }
     read_lists(&o, &run->story);
-    const char *wrong = o.there[0] > 0 ? "nobody asked for it" : NULL;
-    for (size_t i = 0; i < run->story.n && wrong == NULL; i++) {
-        const struct deed *d = &run->story.v[i];
-        wrong = is_owed(d) && d->kind == OP_APPEND ? judge_one(&o, d) : NULL;
-        if (wrong != NULL) {
-            realm_fail(run->realm, NULL, "element %s of list %s: %s", d->argument, d->key, wrong);
-        }
-    }
+    judge_all(run, &o);
     for (uint32_t i = 1; i <= o.elements; i++) {
         run->backup.named += o.named[i] > 0 && o.there[i] == 0;
     }
     run->backup.found = o.found;
+    run->backup.told = o.told;
     free(o.named);
     free(o.there);
     free(o.taken);

@@ -207,13 +207,14 @@ static void on_state(struct realm *realm, void *what, uint64_t number)
             look_at_prefixes(run, seat, node);
         }
     }
+    backup_look(run);
     realm_at(realm, realm->now + STATE_PAUSE, on_state, what, number);
 }
 
 /* --- The end -------------------------------------------------------------------------------- */
 
 /* When all nodes are equal. */
-static void judge_orders(struct run *run)
+static const struct map *newest_map(const struct run *run)
 {
     const struct node *newest = NULL;
     for (uint32_t i = 0; i < run->seats; i++) {
@@ -221,10 +222,7 @@ static void judge_orders(struct run *run)
         bool newer = newest == NULL || control_version(node) > control_version(newest);
         newest = newer ? node : newest;
     }
-    const char *wrong = ordered_judge(&run->ordered, newest->map);
-    if (wrong != NULL) {
-        realm_fail(run->realm, NULL, "%s", wrong);
-    }
+    return newest->map;
 }
 
 static bool all_done(const struct run *run)
@@ -240,11 +238,15 @@ static bool all_done(const struct run *run)
 static void judge(struct run *run)
 {
     char verdict[400];
-    judge_orders(run);
+    const struct map *map = newest_map(run);
+    const char *wrong = ordered_judge(&run->ordered, map);
+    if (wrong != NULL) {
+        realm_fail(run->realm, NULL, "%s", wrong);
+    }
+    backup_judge(run, map);
     if (!story_judge(&run->story, verdict, sizeof verdict)) {
         realm_fail(run->realm, NULL, "%s", verdict);
     }
-    backup_judge(run);
 }
 
 static void play(struct run *run, const struct run_choice *choice)
@@ -308,7 +310,9 @@ void run_seed(uint64_t seed, const struct run_choice *choice, FILE *trace, FILE 
                                 .refused = run->refused,
                                 .unknown = run->unknown,
                                 .found = run->backup.found,
-                                .named = run->backup.named };
+                                .named = run->backup.named,
+                                .told = run->backup.told,
+                                .shown = run->backup.shown };
     memcpy(out->befell, run->befell, sizeof out->befell);
     memcpy(out->felt, run->realm->felt, sizeof out->felt);
     memcpy(out->done, run->models.done, sizeof out->done);

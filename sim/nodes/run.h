@@ -21,7 +21,7 @@ struct run_report {
     uint64_t starts, disk_errors;
     uint64_t events, acknowledged, reads, refused, unknown, visits, hops, cores;
     uint64_t done[MODELS]; /* of each model, answered */
-    uint64_t found, named; /* backup.h */
+    uint64_t found, named, told, shown; /* backup.h */
     uint64_t states, orders, compared, covered; /* of the control state (charts.c, ordered.c) */
 };
 

@@ -42,6 +42,8 @@ void __wrap_logger_line_v(struct logger *logger, enum logger_level level, const 
     if (level >= logger->level && p != NULL) {
         (void)vsnprintf(text, sizeof text, format, arguments);
         realm_note(p->realm, p->host, "%c %s", ".-*#"[level], text);
+        struct seat *seat = p->argument;
+        loss_heard(&seat->run->backup.losses, text, process_time(p));
     }
 }
 

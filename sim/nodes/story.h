@@ -13,6 +13,7 @@ struct deed {
     enum result_kind result;
     bool has_id; /* it may be sent again */
     bool apart;  /* not in the history: its model judges it */
+    bool owed;   /* of the keyspace with a primary (backup.h) */
     uint8_t keys; /* it is about so many, named by `key` and 0, 1, 2 …; 0: about that one */
     uint32_t ms;  /* of its model: a time, or a number */
     uint8_t model, how; /* models.h: which, and one more; and what it makes of that */

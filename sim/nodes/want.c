@@ -184,8 +184,10 @@ static void fit_level(const struct run *run, struct deed *asked, struct wish *wi
     const char *given = backup_level(&run->backup, wish->level);
     bool says = wish->level[0] != 0, said = asked->level[0] != 0;
     (void)snprintf(wish->level, sizeof wish->level, "%s", says ? given : "");
-    (void)snprintf(asked->level, sizeof asked->level, "%s", said ? given : "");
-    asked->apart = asked->apart || run->backup.local;
+    bool less = run->backup.local && asked->kind == OP_GET; /* also where nothing is said */
+    (void)snprintf(asked->level, sizeof asked->level, "%s", said || less ? given : "");
+    asked->apart = asked->apart || (less && !is_list(asked)); /* nobody can judge these */
+    asked->owed = true;
 }
 
 size_t want_next(struct asker *a, struct deed *asked, char *p, size_t cap)
@@ -206,6 +208,17 @@ size_t want_next(struct asker *a, struct deed *asked, char *p, size_t cap)
     if (asked->kind == OP_GET && wish.level[0] == 0 && !hop_demands(a)) {
         rules_read(run, run->orders && wish.in_keyspace, asked);
     }
+    return write_request(a, asked, &wish, p, cap);
+}
+
+size_t want_shown(struct asker *a, const char *list, struct deed *asked, char *p, size_t cap)
+{
+    struct wish wish = { .in_keyspace = true, .level = "local" };
+    asked->kind = OP_GET;
+    asked->owed = true;
+    (void)snprintf(asked->key, sizeof asked->key, "%s", list);
+    (void)snprintf(asked->level, sizeof asked->level, "local");
+    (void)snprintf(wish.words, sizeof wish.words, "GET %s", list);
     return write_request(a, asked, &wish, p, cap);
 }
 
@@ -296,9 +309,11 @@ static void print_junk(const struct run *run, struct rng *rng, char *p, size_t c
         print(p, cap, "KEYSPACE DROP junk");
     } else if (rng_chance(rng, 1, 2)) {
         print(p, cap,
-              "KEYSPACE CREATE junk STRATEGY RAFT REPLICAS %u PARTITIONS %u PREFIX j: HISTORY 5s",
-              run->fragile > 0 ? 3 : 1 + (unsigned)rng_below(rng, 3),
-              1 + (unsigned)rng_below(rng, 4));
+              "KEYSPACE CREATE junk STRATEGY %s REPLICAS %u PARTITIONS %u PREFIX j:%s",
+              backup_junk(run), run->fragile > 0 ? 3 : 1 + (unsigned)rng_below(rng, 3),
+              1 + (unsigned)rng_below(rng, 4), run->backup.is ? "" : " HISTORY 5s");
+    } else if (run->backup.is) {
+        print(p, cap, "KEYSPACE ALTER junk %s", backup_junk_change(rng));
     } else {
         print(p, cap, "KEYSPACE ALTER junk %s", changes[rng_below(rng, n)]);
     }
@@ -309,7 +324,7 @@ static void print_order(const struct run *run, struct rng *rng, char *p, size_t 
     unsigned some = 1 + (unsigned)rng_below(rng, run->seats);
     unsigned replicas = run->fragile > 0 && some < 3 ? 3 : some;
     unsigned least = backup_replicas_min(&run->backup);
-    char strategy[100];
+    char strategy[STRATEGY_BYTES];
     backup_strategy(&run->backup, strategy, sizeof strategy);
     switch (rng_below(rng, run->visitors > 0 ? 8 : 6)) {
     case 6:
@@ -341,12 +356,15 @@ static void print_order(const struct run *run, struct rng *rng, char *p, size_t 
  * can do without any of them. */
 static void print_last_order(const struct run *run, struct rng *rng, char *p, size_t cap)
 {
+    if (backup_gives_up(run, p, cap)) {
+        return;
+    }
     unsigned drained = 1 + run->backup.last_orders % (run->seats + 1);
     if (run->backup.is ? drained <= run->seats : rng_chance(rng, 1, 2)) {
         drained = run->backup.is ? drained : 1 + (unsigned)rng_below(rng, run->seats);
         print(p, cap, "MEMBER DRAIN %u CANCEL", drained);
     } else {
-        char strategy[100];
+        char strategy[STRATEGY_BYTES];
         backup_strategy(&run->backup, strategy, sizeof strategy);
         print(p, cap, "KEYSPACE CREATE " KEYSPACE " STRATEGY %s REPLICAS %u", strategy,
               (unsigned)backup_replicas_min(&run->backup));
@@ -355,7 +373,7 @@ static void print_last_order(const struct run *run, struct rng *rng, char *p, si
 
 size_t want_order(const struct run *run, struct rng *rng, char *p, size_t cap)
 {
-    char words[200];
+    char words[300];
     if (run->ending) {
         print_last_order(run, rng, words, sizeof words);
     } else if (backup_order(run, rng, words, sizeof words)) {
@@ -415,7 +433,8 @@ static const char *told_error(struct asker *a, struct deed *asked, struct span t
     }
     /* Of a keyspace that is not there yet. */
     bool no_keyspace = run->orders && begins(text, "ERR KS names no keyspace");
-    bool too_few = run->backup.is && !reads && begins(text, "NOREPLICAS ");
+    bool too_few = run->backup.is && !reads &&
+                   (begins(text, "NOREPLICAS ") || begins(text, "THROTTLED "));
     bool removed = run->members && begins(text, "REMOVED ");
     return no_keyspace || too_few || removed ? NULL : "an error that was not expected";
 }

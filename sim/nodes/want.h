@@ -12,6 +12,8 @@ size_t want_words(char *p, size_t cap, const char *words);
 /* Each writes a request and returns its length; it is terminated too. */
 size_t want_next(struct asker *a, struct deed *asked, char *p, size_t cap);
 size_t want_order(const struct run *run, struct rng *rng, char *p, size_t cap);
+/* That list, at level local. */
+size_t want_shown(struct asker *a, const char *list, struct deed *asked, char *p, size_t cap);
 /* The last phase: all keys, one after the other. */
 size_t want_last(struct asker *a, uint32_t i, struct deed *asked, char *p, size_t cap);
 uint32_t want_last_count(const struct asker *a);
