@@ -63,17 +63,9 @@ void primary_tell_commit(struct primary *p, struct effects *out)
     for (uint32_t rest = p->feed; rest != 0; rest &= rest - 1) {
         node_index to = set_first(rest);
         const struct peer *peer = &p->peer[to];
-        if (!primary_awaits(p, to) || peer->mode != PEER_REPLICATE ||
-            peer->got < p->trail.base_slot) {
-            continue;
+        if (primary_awaits(p, to) && peer->mode == PEER_REPLICATE &&
+            peer->got >= p->trail.base_slot) {
+            primary_push_append(p, out, to, peer->got, false);
         }
-        struct primary_append *m =
-            PRIMARY_SEND(out, to, APPEND, append, journal_pending(&p->journal, p->state_ticket));
-        m->term = p->term;
-        m->prev_slot = peer->got;
-        m->prev_term = trail_term(&p->trail, peer->got);
-        m->commit = p->commit;
-        m->floor = p->floor;
-        m->sent = p->now;
     }
 }

@@ -99,7 +99,6 @@ static bool feeds_somebody(const struct primary *p, node_index i)
 static node_index feeder_in_zone(const struct primary *p, node_index to)
 {
     node_index best = NODE_NONE;
-    uint64_t near = (uint64_t)p->limits.append_entries * p->limits.appends_in_flight;
     for (uint32_t rest = p->feed; rest != 0; rest &= rest - 1) {
         node_index i = set_first(rest);
         if (i == to || zone_of(p, i) != zone_of(p, to) || !is_fit(p, i)) {
@@ -108,7 +107,7 @@ static node_index feeder_in_zone(const struct primary *p, node_index to)
         if (feeds_somebody(p, i)) {
             return i;
         }
-        bool kept_up = p->trail.last_slot - p->peer[i].got <= near;
+        bool kept_up = p->trail.last_slot - p->peer[i].got <= primary_window(p);
         best = best == NODE_NONE && kept_up && p->peer[i].got >= p->peer[to].got ? i : best;
     }
     return best;

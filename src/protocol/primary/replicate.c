@@ -26,14 +26,9 @@ qr_slot primary_end(const struct primary *p)
     return p->phase == PHASE_PRIMARY ? p->trail.last_slot : p->matched; /* feed.c, R1 */
 }
 
-static uint64_t window(const struct primary *p)
+void primary_push_append(struct primary *p, struct effects *out, node_index to, qr_slot prev,
+                         bool ask)
 {
-    return (uint64_t)p->limits.append_entries * p->limits.appends_in_flight;
-}
-
-static void push_append(struct primary *p, struct effects *out, node_index to, bool ask)
-{
-    qr_slot prev = p->peer[to].next - 1;
     struct primary_append *m = PRIMARY_SEND(out, to, APPEND, append, begun(p));
     m->term = p->term;
     m->prev_slot = prev;
@@ -61,7 +56,7 @@ static bool asks(const struct primary *p, node_index to, qr_slot hi)
 {
     const struct peer *peer = &p->peer[to];
     bool probes = peer->mode == PEER_PROBE || hi == peer->next;
-    bool half = hi - 1 - peer->got > window(p) / 2;
+    bool half = hi - 1 - peer->got > primary_window(p) / 2;
     bool awaited = primary_awaits(p, to) || (p->transfer_paused && p->transfer_to == to); /* X1 */
     return probes || half || (p->phase == PHASE_PRIMARY && (peer->forgetful || awaited));
 }
@@ -80,7 +75,7 @@ static void send_append(struct primary *p, struct effects *out, node_index to, b
     }
     bool ask = asks(p, to, hi);
     if (p->phase == PHASE_PRIMARY) {
-        push_append(p, out, to, ask);
+        primary_push_append(p, out, to, peer->next - 1, ask);
     } else {
         push_relay(p, out, to, ask);
     }
@@ -132,7 +127,7 @@ void primary_replicate(struct primary *p, struct effects *out, node_index to)
     }
     for (uint32_t i = 0; i < APPENDS_PER_STEP; i++) {
         bool full = peer->in_flight >= p->limits.appends_in_flight ||
-                    peer->next - 1 - peer->got >= window(p);
+                    peer->next - 1 - peer->got >= primary_window(p);
         if (peer->next > primary_end(p) || full) {
             return;
         }

@@ -151,6 +151,12 @@ static inline uint16_t view_all(const struct view *v)
     return v->members | v->learners;
 }
 
+/* How many entries may be on their way to one member. */
+static inline uint64_t primary_window(const struct primary *p)
+{
+    return (uint64_t)p->limits.append_entries * p->limits.appends_in_flight;
+}
+
 /* Whether a write is answered when copies have executed it (K6). */
 static inline bool primary_shares(const struct primary *p)
 {
@@ -198,6 +204,9 @@ void primary_ask(struct primary *p, struct effects *out, node_index to);
 void primary_heartbeat_all(struct primary *p, struct effects *out);
 /* To one of which something is awaited: what was lost with nothing behind it is found (G3). */
 void primary_remind(struct primary *p, struct effects *out, node_index to);
+/* An APPEND behind `prev`, without entries. */
+void primary_push_append(struct primary *p, struct effects *out, node_index to, qr_slot prev,
+                         bool ask);
 /* Up to here the log here may be sent: it is the primary's. */
 qr_slot primary_end(const struct primary *p);
 /* Forgets where the logs agree and asks again from behind `got` on. */

@@ -93,8 +93,7 @@ void primary_on_transfer(struct primary *p, struct effects *out, const struct ev
 
 static bool is_near(const struct primary *p)
 {
-    uint64_t window = (uint64_t)p->limits.append_entries * p->limits.appends_in_flight;
-    return p->trail.last_slot - p->peer[p->transfer_to].match <= window;
+    return p->trail.last_slot - p->peer[p->transfer_to].match <= primary_window(p);
 }
 
 void primary_transfer_proceed(struct primary *p, struct effects *out)
