@@ -275,7 +275,7 @@ void council_start(struct world *w, struct sim_node *n)
         node_outlook(w, n, &o);
         n->lost = n->lost && o.forgetful;
     }
-    n->desk.held = n->desk.emptied = n->desk.voided = false;
+    n->desk.held = n->desk.emptied = n->desk.voided = n->desk.tells = false;
     n->desk.needs = UINT32_MAX;
     n->desk.forgot = 0;
     leases_born(w, n);
@@ -314,6 +314,9 @@ void council_reach(struct world *w, struct sim_node *n, const struct item *item)
         break;
     case ITEM_RENEWED:
         renewed(w, n, item);
+        break;
+    case ITEM_EXECUTED:
+        shares_told(w, n);
         break;
     default:
         qr_unreachable();

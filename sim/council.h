@@ -114,6 +114,11 @@ void takeback_dropped(struct world *w, struct sim_node *n);
 void takeback_again(struct world *w, struct sim_node *n);
 void takeback_cut(struct world *w, struct sim_node *n); /* the process dies before its sync */
 
+/* shares.c: ON applied */
+void shares_applied(struct world *w, struct sim_node *n); /* it has executed something */
+void shares_told(struct world *w, struct sim_node *n);
+void shares_after_step(struct world *w, struct sim_node *n);
+
 /* draw_council.c */
 void council_draw_options(uint64_t seed, unsigned mode, struct options *out);
 void council_draw_plan(uint64_t seed, const struct options *o, struct plan *out);
@@ -127,7 +132,7 @@ bool council_wipe(struct world *w, node_index node);
 bool council_damage(struct world *w, node_index node, uint64_t entries, int64_t state);
 void council_note(struct world *w, const struct packet *packet); /* it leaves */
 void council_crashing(struct world *w, struct sim_node *n);      /* before its disk is looked at, */
-void council_crashed(struct world *w, struct sim_node *n);       /* and behind that */
+void council_crashed(struct world *w, struct sim_node *n, bool power); /* and behind that */
 
 /* checkers/primary.c */
 struct ancestry *primary_ancestry(void);

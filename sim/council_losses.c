@@ -93,11 +93,14 @@ void council_crashing(struct world *w, struct sim_node *n)
     }
 }
 
-void council_crashed(struct world *w, struct sim_node *n)
+/* Written is enough while the machine runs. */
+void council_crashed(struct world *w, struct sim_node *n, bool power)
 {
-    if (w->council == NULL || !n->desk.received) {
+    bool kept = w->options.everysec != 0 && !power;
+    if (w->council == NULL || !n->desk.received || kept) {
         return;
     }
+    n->desk.wipes += w->options.everysec != 0 ? 1 : 0; /* what it acknowledged may be gone */
     n->damaged = true;
     n->lost_commit = n->lost ? n->lost_commit : w->committed_count - 1;
     n->lost = true;

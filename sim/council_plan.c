@@ -17,7 +17,9 @@ static struct succession_wish wish_of(const struct options *o, uint16_t members,
         .set_of = whole != 0 ? members : 0,
         .set_count = (uint8_t)(whole == WHOLE_ALL ? 0 : whole),
         .copies = (uint8_t)copies,
-        .stage = o->received != 0 ? ACK_RECEIVED : ACK_DURABLE,
+        .stage = o->received != 0  ? ACK_RECEIVED
+                 : o->applied != 0 ? ACK_APPLIED
+                                   : ACK_DURABLE,
     };
 }
 

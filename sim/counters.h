@@ -34,6 +34,7 @@ struct counters {
     uint64_t views, views_told, leases_told, leases_regained, handed, stops, stopped;
     uint64_t successions[SUCCESSION_AWAY + 1]; /* by reason */
     uint64_t takebacks, takebacks_applied, takebacks_anew, takebacks_cut, taken, regained;
+    uint64_t shared;            /* answers to writes that others have executed */
     uint64_t given, given_back; /* entries given up, and here again */
     uint64_t lost_acked, lost_named;
     uint64_t virtual_us;

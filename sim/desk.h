@@ -21,7 +21,10 @@ struct desk {
     uint32_t wipes; /* journals that were lost */
     qr_term spoke;  /* the latest term in which something left it as the primary */
 
+    qr_slot shown; /* up to here it has ever executed */
+
     /* What a crash takes. */
+    bool tells;       /* EXECUTED is on its way (shares.c) */
     bool voided;      /* it began to forget, and a crash may have prevented it */
     qr_ticket forgot; /* behind this one it began to forget: no write before says otherwise */
     bool emptied;     /* its checkpoint is of no use, and will be gone (`anew`) */

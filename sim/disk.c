@@ -110,15 +110,31 @@ void disk_persist(struct world *w, struct sim_node *n, struct disk_write *write)
     disk_start_sync(w, n);
 }
 
+#define LAZY (700 * QR_MILLISECOND)
+
+/* Of what waits to be synced is something that is told then. */
+static bool is_urgent(const struct world *w, const struct sim_node *n)
+{
+    bool urgent = w->options.everysec == 0;
+    for (size_t i = 0; i < n->write_count; i++) {
+        const struct disk_write *x = &n->writes[i];
+        urgent = urgent || x->state_kind != 0 || x->takes || x->install.number != 0;
+    }
+    return urgent;
+}
+
 void disk_start_sync(struct world *w, struct sim_node *n)
 {
-    if (n->syncing || n->write_count == 0 || n->slow == 0) {
+    bool urgent = is_urgent(w, n);
+    if ((n->syncing && !(n->lazy && urgent)) || n->write_count == 0 || n->slow == 0) {
         return;
     }
     n->syncing = true;
+    n->lazy = !urgent;
     n->sync_upto = 0; /* what the sync covers is what stands there when the step has ended */
     n->sync_number++;
     qr_time delay = world_delay(w, w->options.sync_min, w->options.sync_mean) * n->slow;
+    delay += n->lazy ? (qr_time)rng_below(&w->rng, LAZY) : 0;
     world_push(w, delay,
                (struct item){ .kind = ITEM_SYNCED,
                               .node = n->index,
@@ -159,7 +175,7 @@ void disk_synced(struct world *w, struct sim_node *n, uint64_t number)
 
 static size_t survivors_of_process(struct world *w, const struct sim_node *n)
 {
-    size_t handed = 0;
+    size_t handed = w->options.everysec != 0 ? n->write_count : 0;
     while (n->syncing && handed < n->write_count && n->writes[handed].ticket <= n->sync_upto) {
         handed++;
     }

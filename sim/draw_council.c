@@ -11,6 +11,8 @@
 enum mode { MODE_ANY_OF_THEM = 0, MODE_ASYNC, MODE_ANY, MODE_ALL, MODE_SET, MODES };
 #define RECEIVED 16u
 #define FED 32u
+#define EVERYSEC 64u
+#define APPLIED 128u
 
 static const char *const names[MODES] = { "", ":async", ":any", ":all", ":set" };
 
@@ -31,6 +33,8 @@ unsigned council_mode(const char *strategy)
     struct span name = span_of(strategy + 7, strlen(strategy + 7));
     unsigned more = cut(&name, "-fed") ? FED : 0;
     more |= cut(&name, "-received") ? RECEIVED : 0;
+    more |= cut(&name, "-applied") ? APPLIED : 0;
+    more |= cut(&name, "-everysec") ? RECEIVED | EVERYSEC : 0;
     for (unsigned i = 0; i < MODES; i++) {
         if (strlen(names[i]) == name.n && memcmp(name.p, names[i], name.n) == 0 &&
             (i != 0 || more == 0)) {
@@ -101,6 +105,8 @@ void council_draw_options(uint64_t seed, unsigned mode, struct options *out)
     enum mode kind = (enum mode)((mode - 1) % RECEIVED);
     uint64_t stage = rng_below(&r, 4);
     out->received = ((mode - 1) & RECEIVED) != 0 || (kind == MODE_ANY_OF_THEM && stage == 0);
+    out->applied = ((mode - 1) & APPLIED) != 0;
+    out->everysec = ((mode - 1) & EVERYSEC) != 0;
     if (kind == MODE_ANY_OF_THEM) {
         kind = (enum mode)between(&r, MODE_ASYNC, MODE_SET);
     }
@@ -227,13 +233,17 @@ static bool is_death(const struct action *x)
            x->kind == ACTION_CRASH_IN || x->kind == ACTION_CRASH_VOTER || x->kind == ACTION_HARASS;
 }
 
-/* Where each death is one that forgets, few of them end a world. */
+/* Where each death is one that forgets, few of them end a world. With everysec only those forget
+ * that come with a loss of power. */
 static void spare(struct drawing *d)
 {
     size_t kept = 0;
     for (size_t i = 0; i < d->plan->n; i++) {
-        if (!is_death(&d->plan->v[i]) || rng_chance(&d->rng, 1, 12)) {
-            d->plan->v[kept++] = d->plan->v[i];
+        const struct action *x = &d->plan->v[i];
+        bool written = d->o->everysec != 0 && x->kind != ACTION_POWER;
+        bool stays = !is_death(x) || rng_chance(&d->rng, 1, 12);
+        if (stays || (written && rng_chance(&d->rng, 1, x->kind == ACTION_CRASH ? 2 : 6))) {
+            d->plan->v[kept++] = *x;
         }
     }
     d->plan->n = kept;

@@ -230,6 +230,7 @@ static void apply(struct world *w, struct sim_node *n, const struct effect *x)
         w->counters->applied++;
         requests_applied(w, n, slot, &copy, result);
     }
+    shares_applied(w, n);
     requests_serve(w, n);
     uint64_t every = w->options.checkpoint_every;
     if (every != 0 && n->applied >= n->safe.slot + every) {

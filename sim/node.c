@@ -53,9 +53,9 @@ void node_set_drift(struct world *w, struct sim_node *n, int64_t ppm)
 
 static const char *event_name(const struct event *e)
 {
-    static const char *const names[] = { "?",       "start",    "receive", "submit", "read",
-                                         "durable", "snapshot", "timer",   "peer",   "admin",
-                                         "offer",   "view",     "lease" };
+    static const char *const names[] = { "?",       "start",    "receive", "submit",  "read",
+                                         "durable", "snapshot", "timer",   "peer",    "admin",
+                                         "offer",   "view",     "lease",   "executed" };
     return names[e->kind];
 }
 
@@ -106,6 +106,7 @@ static void step_with(struct world *w, struct sim_node *n, struct event *e,
     safety_after_step(w, n);
     sessions_after_step(w, n);
     takeback_again(w, n);
+    shares_after_step(w, n);
     set_timer(w, n);
     if (n->waiting_count > 0 && !n->pumping) {
         n->pumping = true;
@@ -174,7 +175,7 @@ void node_crash(struct world *w, struct sim_node *n, bool power)
     world_tell(w, "%d %s", n->index, power ? "loses power" : "crashes");
     council_crashing(w, n);
     disk_crash(w, n, power);
-    council_crashed(w, n);
+    council_crashed(w, n, power);
     driver_forget(n);
     n->up = false;
     n->incarnation++;
@@ -465,6 +466,7 @@ static void node_item(struct world *w, struct sim_node *n, struct item *item)
     case ITEM_WATCH:
     case ITEM_VIEW:
     case ITEM_RENEWED:
+    case ITEM_EXECUTED:
         council_reach(w, n, item);
         break;
     case ITEM_PEER:

@@ -41,9 +41,31 @@ void requests_applied(struct world *w, struct sim_node *n, qr_slot slot, const s
         }
         uint32_t attempt = p->attempt;
         bool ours = p->term == e->term;
+        if (ours && w->options.applied != 0) {
+            p->done = true;
+            p->result = result;
+            i++;
+            continue;
+        }
         drop(n, p);
         workload_answer(w, attempt, ours ? STATUS_OK : STATUS_LEADER_CHANGED, result);
     }
+}
+
+qr_slot requests_shared(struct sim_node *n, qr_slot upto, uint32_t *attempt,
+                        struct model_result *result)
+{
+    for (size_t i = 0; i < n->pending_count; i++) {
+        struct pending *p = &n->pending[i];
+        if (p->done && p->slot <= upto) {
+            qr_slot slot = p->slot;
+            *attempt = p->attempt;
+            *result = p->result;
+            drop(n, p);
+            return slot;
+        }
+    }
+    return 0;
 }
 
 static bool may_serve(struct world *w, struct sim_node *n, struct pending *p)

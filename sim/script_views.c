@@ -28,6 +28,8 @@ static bool read_option(const char *word, struct view *view, uint16_t *to)
         *to = (uint16_t)script_mask(value);
     } else if (strcmp(word, "received") == 0) {
         view->stage = ACK_RECEIVED;
+    } else if (strcmp(word, "applied") == 0) {
+        view->stage = ACK_APPLIED;
     } else if (strcmp(word, "durable") == 0) {
         view->stage = ACK_DURABLE;
     } else {
@@ -48,7 +50,7 @@ static void tell(struct script *s, uint16_t to)
     script_run_for(s, 0);
 }
 
-/* view TERM NODE|none [members=0,1,2] [learners=NODES] [set=NODES] [copies=N] [received|durable]
+/* view TERM NODE|none [members=0,1,2] [learners=NODES] [set=NODES] [copies=N] [received|durable|applied]
  * [to=NODES]: what is not said is as in the view before; at first all are members. It is told to
  * all, or to these nodes. `view to=NODES` tells the latest one. */
 static void on_view(struct script *s, const struct words *words)

@@ -228,10 +228,16 @@ static void levels_met(struct suite *s)
 /* Primary/backup under each rule. Seeds by commit join them when thousands are clean. */
 static void primaries(struct suite *s)
 {
-    static const char *const all[] = {
-        "primary:async",          "primary:any",         "primary:all", "primary:set",
-        "primary:async-received", "primary:any-received"
-    };
+    static const char *const all[] = { "primary:async",
+                                       "primary:any",
+                                       "primary:all",
+                                       "primary:set",
+                                       "primary:async-received",
+                                       "primary:any-received",
+                                       "primary:async-everysec",
+                                       "primary:any-everysec",
+                                       "primary:any-applied",
+                                       "primary:set-applied" };
     for (size_t i = 0; i < ARRAY_COUNT(all); i++) {
         char text[160];
         bool good = all_pass(s, all[i], 1, PRIMARY_SEEDS, false) &&
@@ -259,6 +265,9 @@ static void primaries_met(struct suite *s)
         "primary: what was executed is taken back, from the log and anew");
     tap(s, c->lost_acked > PRIMARY_SEEDS && c->lost_named > PRIMARY_SEEDS,
         "primary:async: acknowledged writes are lost, and named");
+    tap(s, c->given > PRIMARY_SEEDS / 2 && c->given_back > PRIMARY_SEEDS / 2,
+        "primary:async: what all held is given up, and is here again");
+    tap(s, c->shared > 50 * PRIMARY_SEEDS, "primary:any-applied: others have executed it");
     tap(s, c->recovered > PRIMARY_SEEDS, "primary: who has forgotten remembers");
     tap(s, c->stopped < 2 * PRIMARY_SEEDS, "primary: in most seeds somebody can go on");
 }

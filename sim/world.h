@@ -13,6 +13,7 @@
  *   leases.c     what nodes believe of group 0, and it of them
  *   council.h    group 0, where it chooses who leads
  *   takeback.c   what is taken back, and the journal of it
+ *   shares.c     ON applied: what others have executed too
  *   beats.c      who is up, as the nodes find out
  *   workload.c   clients and what they were told
  *   sessions.c   those that read at levels and hop between the nodes
@@ -125,7 +126,8 @@ enum item_kind {
     ITEM_REPORT,      /* a = from, p = report: reaches the council */
     ITEM_RENEW,       /* a = from, b = its incarnation, p = renewal: reaches the council */
     ITEM_RENEWED,     /* a = views that were written then, p = renewal: reaches the node */
-    ITEM_VIEW         /* a = its number: reaches the node */
+    ITEM_VIEW,        /* a = its number: reaches the node */
+    ITEM_EXECUTED     /* the node tells its protocol what it has executed */
 };
 
 struct item {
@@ -158,9 +160,11 @@ struct pending {
     qr_term term;
     qr_time before;
     bool is_read, confirmed, held; /* held: only with the lease of group 0 */
-    bool has_wish; /* a session's read: of what it asks for */
+    bool has_wish;                 /* a session's read: of what it asks for */
     struct read_wish wish;
     uint32_t order; /* an operator's, not a client's; 0: a client's */
+    bool done;      /* a write that is executed here, and waits for others (shares.c): */
+    struct model_result result;
 };
 
 struct held {
@@ -228,7 +232,7 @@ struct sim_node {
     struct disk_write *writes; /* not durable yet, oldest first */
     size_t write_count, write_cap;
     qr_ticket minted, synced;
-    bool syncing;
+    bool syncing, lazy; /* lazy: it begins later, unless something urgent comes */
     qr_ticket sync_upto;
     uint64_t sync_number;
     int64_t slow; /* the disk is that many times slower; 0: syncs are held back */
@@ -499,6 +503,10 @@ void requests_order(struct world *w, struct sim_node *n, uint32_t order);
 void requests_applied(struct world *w, struct sim_node *n, qr_slot slot, const struct entry *e,
                       struct model_result result);
 void requests_serve(struct world *w, struct sim_node *n); /* the reads that may be */
+/* The next write that is executed, at most up to that slot, and not answered: it waits no more. Its
+ * slot; 0: there is none. */
+qr_slot requests_shared(struct sim_node *n, qr_slot upto, uint32_t *attempt,
+                        struct model_result *result);
 void requests_refuse(struct world *w, struct sim_node *n, const struct effect *x);
 /* Entries behind the slot are taken back. */
 void requests_taken(struct world *w, struct sim_node *n, qr_slot slot);

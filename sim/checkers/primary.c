@@ -280,7 +280,7 @@ static bool is_named(const struct world *w, uint32_t attempt)
 static bool is_excused(const struct world *w, const struct attempt *a)
 {
     const struct sim_node *n = &w->nodes[a->node];
-    bool died = w->options.received != 0 && n->incarnation != a->life;
+    bool died = w->options.received != 0 && w->options.everysec == 0 && n->incarnation != a->life;
     return !n->up || n->desk.wipes != a->wipes || died;
 }
 
