@@ -50,9 +50,9 @@ static void tell(struct script *s, uint16_t to)
     script_run_for(s, 0);
 }
 
-/* view TERM NODE|none [members=0,1,2] [learners=NODES] [set=NODES] [copies=N] [received|durable|applied]
- * [to=NODES]: what is not said is as in the view before; at first all are members. It is told to
- * all, or to these nodes. `view to=NODES` tells the latest one. */
+/* view TERM NODE|none [members=0,1,2] [learners=NODES] [set=NODES] [copies=N]
+ * [received|durable|applied] [to=NODES]: what is not said is as in the view before; at first all
+ * are members. It is told to all, or to these nodes. `view to=NODES` tells the latest one. */
 static void on_view(struct script *s, const struct words *words)
 {
     struct world *w = s->world;

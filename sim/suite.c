@@ -225,8 +225,8 @@ static void levels_met(struct suite *s)
         "raft:snapshot: some wait for their position, some is too old, some is not kept");
 }
 
-/* Primary/backup under each rule. Seeds by commit join them when thousands are clean. */
-static void primaries(struct suite *s)
+/* Primary/backup under each rule. */
+static void primaries(struct suite *s, uint64_t by_commit)
 {
     static const char *const all[] = { "primary:async",
                                        "primary:any",
@@ -241,8 +241,9 @@ static void primaries(struct suite *s)
     for (size_t i = 0; i < ARRAY_COUNT(all); i++) {
         char text[160];
         bool good = all_pass(s, all[i], 1, PRIMARY_SEEDS, false) &&
-                    all_pass(s, all[i], 1, PRIMARY_TWICE, true);
-        (void)snprintf(text, sizeof text, "%s: fixed seeds", all[i]);
+                    all_pass(s, all[i], 1, PRIMARY_TWICE, true) &&
+                    all_pass(s, all[i], by_commit, PRIMARY_SEEDS, false);
+        (void)snprintf(text, sizeof text, "%s: fixed seeds, and some by commit", all[i]);
         tap(s, good, text);
     }
 }
@@ -291,7 +292,7 @@ int suite_run(const char *seeds, const char *commit, bool with_canary)
         "raft: reads are served at followers, some of which wait for entries");
     levels(s, seed_of(commit));
     levels_met(s);
-    primaries(s);
+    primaries(s, seed_of(commit));
     primaries_met(s);
     tap(s, clusters_pass(s, 1, CLUSTER_FIXED, false), "cluster: fixed seeds");
     tap(s, clusters_pass(s, 1, CLUSTER_TWICE, true),
