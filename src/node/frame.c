@@ -37,6 +37,9 @@ static uint32_t checksum(const uint8_t *header, struct span head, struct span ta
 
 uint16_t frame_wire_version(uint8_t kind, uint32_t group)
 {
+    if (kind >= FRAME_SNAPSHOT_GIVE) {
+        return WIRE_VERSION_GIVERS;
+    }
     if (group != 0 || kind >= FRAME_BEAT) {
         return WIRE_VERSION_GROUPS;
     }

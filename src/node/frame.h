@@ -23,14 +23,16 @@
 #define FRAME_GROUP_BYTES 4u
 /* 2: FORWARD names its sender. 3: WELCOME and PROOF carry a claim (handshake.h); the frames from
  * FRAME_JOIN on, which links of version 2 never see. 4: frames name a group; those from FRAME_BEAT
- * on. 5: a FORWARD says what it wants, a REPLY what it shows (wants.h). */
-#define WIRE_VERSION 5
+ * on. 5: a FORWARD says what it wants, a REPLY what it shows (wants.h). 6: the
+ * frames from FRAME_SNAPSHOT_GIVE on. */
+#define WIRE_VERSION 6
 #define WIRE_VERSION_OLDEST 2
 #define WIRE_VERSION_PIECES \
     3                         /* knows large arguments and replies: RECORD_BLOB, FRAME_PIECE, ... \
                                */
 #define WIRE_VERSION_GROUPS 4 /* knows other groups than 0 */
 #define WIRE_VERSION_LEVELS 5 /* knows wants and shown */
+#define WIRE_VERSION_GIVERS 6 /* knows that others than the leader are asked for a checkpoint */
 
 enum frame_kind {
     FRAME_HELLO = 1,           /* dialer: who I am, whom I want */
@@ -65,6 +67,8 @@ enum frame_kind {
     FRAME_FREEZE = 30,       /* group 0's leader changes prefixes: contact.h */
     FRAME_STANDING = 31,     /* where the sender's replicas of primary partitions stand */
     FRAME_ORDER = 32,        /* group 0's leader wants a primary to hand over */
+    FRAME_SNAPSHOT_GIVE = 33, /* snapshot.h */
+    FRAME_SNAPSHOT_PROGRESS,
     FRAME_KINDS
 };
 

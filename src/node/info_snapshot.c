@@ -43,6 +43,7 @@ void info_snapshot_lines(const struct node *node, struct reply *out)
     info_line(out, "snapshot_bytes_received:%llu", (ull)f.counts.bytes);
     info_line(out, "snapshot_offers:%llu", (ull)s.offers);
     info_line(out, "snapshot_bytes_sent:%llu", (ull)s.bytes);
+    info_line(out, "snapshot_orders:%llu", (ull)s.orders);
     info_line(out, "snapshot_reads_gone:%llu", (ull)s.gone);
     info_line(out, "snapshot_files_refused:%llu", (ull)s.refused);
     info_line(out, "snapshot_files_unusable:%llu", (ull)s.unusable);

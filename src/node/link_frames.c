@@ -110,6 +110,8 @@ static bool on_stored(struct link *link, struct partition *partition, const stru
     case FRAME_SNAPSHOT_READ:
     case FRAME_SNAPSHOT_DATA:
     case FRAME_SNAPSHOT_GONE:
+    case FRAME_SNAPSHOT_GIVE:
+    case FRAME_SNAPSHOT_PROGRESS:
         return snapshot_receive(partition, link->peer, f);
     case FRAME_REPAIR_ASK:
     case FRAME_REPAIR_REPLY:

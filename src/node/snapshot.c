@@ -65,6 +65,46 @@ static bool read_gone(struct span in, uint64_t *file)
     return wire_finished(&r);
 }
 
+size_t snapshot_order_write(const struct snapshot_order *order, uint8_t *p)
+{
+    struct wire_writer w = wire_writer(p, SNAPSHOT_HEAD_BYTES_MAX);
+    wire_put_u32(&w, order->member);
+    wire_put_u64(&w, order->least);
+    wire_put_u64(&w, order->most);
+    qr_assert(!w.bad);
+    return w.n;
+}
+
+static bool read_order(struct span in, struct snapshot_order *out)
+{
+    struct wire_reader r = wire_reader(in);
+    out->member = wire_get_u32(&r);
+    out->least = wire_get_u64(&r);
+    out->most = wire_get_u64(&r);
+    return wire_finished(&r) && out->member != 0 && out->least <= out->most;
+}
+
+size_t snapshot_progress_write(const struct snapshot_progress *progress, uint8_t *p)
+{
+    struct wire_writer w = wire_writer(p, SNAPSHOT_HEAD_BYTES_MAX);
+    wire_put_u32(&w, progress->giver);
+    wire_put_u64(&w, progress->slot);
+    wire_put_u64(&w, progress->done);
+    wire_put_u64(&w, progress->total);
+    qr_assert(!w.bad);
+    return w.n;
+}
+
+static bool read_progress(struct span in, struct snapshot_progress *out)
+{
+    struct wire_reader r = wire_reader(in);
+    out->giver = wire_get_u32(&r);
+    out->slot = wire_get_u64(&r);
+    out->done = wire_get_u64(&r);
+    out->total = wire_get_u64(&r);
+    return wire_finished(&r) && out->giver != 0 && out->slot > 0 && out->done <= out->total;
+}
+
 void snapshot_peer(struct partition *partition, node_index peer, bool up)
 {
     if (partition->fetch != NULL) {
@@ -83,6 +123,33 @@ static bool on_data(struct partition *partition, node_index from, const struct f
     }
     if (partition->fetch != NULL) {
         fetch_on_data(partition->fetch, from, &piece, f->tail);
+    }
+    return true;
+}
+
+static bool on_order(struct partition *partition, struct span head)
+{
+    struct snapshot_order order;
+    const struct node *node = partition->node;
+    if (!read_order(head, &order) || order.member == node->identity.node_id) {
+        return false;
+    }
+    for (node_index i = 0; i < MEMBERS_MAX; i++) {
+        if (node->known[i].id == order.member && transfers_source(partition) != NULL) {
+            source_ordered(partition->source, i, order.least, order.most);
+        }
+    }
+    return true;
+}
+
+static bool on_progress(struct partition *partition, node_index from, struct span head)
+{
+    struct snapshot_progress progress;
+    if (!read_progress(head, &progress)) {
+        return false;
+    }
+    if (transfers_source(partition) != NULL) {
+        source_on_progress(partition->source, from, &progress);
     }
     return true;
 }
@@ -123,6 +190,10 @@ bool snapshot_receive(struct partition *partition, node_index from, const struct
             source_on_refused(partition->source, from, file);
         }
         return true;
+    case FRAME_SNAPSHOT_GIVE:
+        return on_order(partition, f->head);
+    case FRAME_SNAPSHOT_PROGRESS:
+        return on_progress(partition, from, f->head);
     default:
         return false;
     }

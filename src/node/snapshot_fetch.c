@@ -20,6 +20,7 @@
 
 #define SLICE (QR_MILLISECOND)          /* of loop time a turn, to load what has come */
 #define BURST_TIME (5 * QR_MILLISECOND) /* unused pace that may be made up for */
+#define TELL_INTERVAL (200 * QR_MILLISECOND)
 #define ASK_INTERVAL QR_SECOND          /* asked again when nothing comes */
 #define SOURCE_PATIENCE (3 * QR_SECOND) /* a source that is away may come back with its file */
 #define SOURCE_SILENCE (10 * QR_SECOND) /* one that is there but gives nothing */
@@ -444,6 +445,29 @@ static bool pull(struct fetch *f, qr_time now)
     return more;
 }
 
+/* The leader keeps its log for it, and need not give its own (snapshot_givers.c). */
+static void tell_leader(struct fetch *f, qr_time now)
+{
+    struct outlook outlook;
+    if (f->phase == IDLE || f->phase == DROPPING || now - f->told_at < TELL_INTERVAL ||
+        f->partition->repairer != NULL || f->partition->quarantined) {
+        return;
+    }
+    f->told_at = now;
+    replica_outlook(f->partition->replica, &outlook);
+    if (outlook.leader == NODE_NONE || outlook.leader == f->source ||
+        !replica_has_views(f->partition->replica)) {
+        return;
+    }
+    struct snapshot_progress progress = { .giver = source_id(f),
+                                          .slot = f->offer.slot,
+                                          .done = f->reader.offset,
+                                          .total = f->offer.bytes };
+    uint8_t head[SNAPSHOT_HEAD_BYTES_MAX];
+    peers_tell_group(f->node->peers, outlook.leader, f->partition->group, FRAME_SNAPSHOT_PROGRESS,
+                     span_of(head, snapshot_progress_write(&progress, head)));
+}
+
 bool fetch_turn(struct fetch *f, qr_time now)
 {
     if (f->phase == IDLE && !f->left) {
@@ -458,6 +482,7 @@ bool fetch_turn(struct fetch *f, qr_time now)
         !is_needed(f, f->left_slot, 0)) {
         fetch_drop_left(f);
     }
+    tell_leader(f, now);
     switch (f->phase) {
     case REREADING:
         reread_some(f, now);

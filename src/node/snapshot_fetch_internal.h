@@ -24,6 +24,7 @@ struct fetch {
     size_t in_at, in_n;
     bool busy;        /* the source has clients to serve */
     qr_time load_due; /* so nothing is loaded before then */
+    qr_time told_at;  /* when the leader was told how far it is, while another one gives */
     uint64_t asked;   /* the source sends up to here */
     qr_time began, heard, asked_at;
     uint64_t resumed_at;

@@ -25,6 +25,7 @@ struct fetch_figures {
 /* Of those that are given (snapshot_source.h). */
 struct source_figures {
     uint64_t offers, pieces, bytes; /* sent */
+    uint64_t orders;                /* members that others were asked to bring up */
     uint64_t gone;                  /* reads of files that were not there */
     uint64_t refused;               /* files that a follower found unusable */
     uint64_t unusable;              /* files that this node itself did */

@@ -1,4 +1,5 @@
-#include "node/snapshot_source.h"
+/* The own checkpoint file and who reads it: see snapshot_source.h. */
+#include "node/snapshot_source_internal.h"
 
 #include "base/alloc.h"
 #include "base/limits.h"
@@ -19,59 +20,17 @@
 #include <stdio.h>
 #include <string.h>
 
-#define PIN_TIME (10 * QR_SECOND)             /* without a read */
-#define ARRIVAL_TIME QR_SECOND                /* of what is sent last of a large file */
 #define OFFER_INTERVAL (100 * QR_MILLISECOND) /* to one member */
-#define CAUGHT_UP 1000u /* entries: a member that lacks no more follows by itself */
-#define BURST_TIME (20 * QR_MILLISECOND) /* unused rate that may be made up for */
-
-struct follower {
-    bool repairs; /* it has asked itself: its replica does not run */
-    qr_slot least;
-    qr_time offered;
-    uint64_t next, end;  /* it asks for these bytes of the file */
-    uint64_t sent;       /* of the file: up to here, */
-    qr_time all_sent;    /* since then */
-    qr_time began, read; /* its first and its last read of the file; 0: none */
-    uint64_t began_at;   /* offset of the first */
-    qr_slot match;       /* once it has installed: where it stands */
-};
-
-/* The one read under way, of whole blocks of the disk: past the page cache, which would not see
- * these bytes twice. */
-struct job {
-    struct source *source;
-    struct io_file *file;
-    uint64_t offset; /* of the bytes that are wanted, */
-    size_t n;
-    size_t ahead; /* and so many that are read before them */
-    int64_t got;
-    uint8_t *block; /* SNAPSHOT_READ_BYTES and a block at either end */
-};
-
-struct source {
-    struct node *node;
-    struct partition *partition;
-    struct io_file *file;            /* NULL: none is open */
-    struct checkpoint_header header; /* of the open file */
-    struct follower follower[MEMBERS_MAX];
-    uint16_t wanting;        /* those for whom the protocol wants it, and who do not read yet */
-    node_index turn, job_to; /* whose piece was read last; whose is read now */
-    bool reading, closing;
-    struct job *job; /* its memory; freed with the file */
-    uint64_t refused_file;
-    uint64_t distrusted; /* the file that was open when this node's state was found to be wrong */
-    qr_slot unusable;    /* the checkpoint at this slot could not be opened, or was refused */
-    qr_slot told_of;     /* the checkpoint of which that was told last */
-    struct demand demand;
-    struct source_figures figures;
-};
+#define BURST_TIME (20 * QR_MILLISECOND)      /* unused rate that may be made up for */
 
 struct source *source_new(struct partition *partition)
 {
     struct source *s = qr_zalloc(sizeof *s);
     s->node = partition->node;
     s->partition = partition;
+    for (node_index i = 0; i < MEMBERS_MAX; i++) {
+        s->follower[i].giver = NODE_NONE;
+    }
     return s;
 }
 
@@ -110,8 +69,11 @@ static void close_file(struct source *s)
     free_job(s);
     for (node_index i = 0; i < MEMBERS_MAX; i++) {
         struct follower *f = &s->follower[i];
-        f->next = f->end = f->sent = 0;
-        f->read = f->began = 0;
+        f->next = f->end = 0;
+        if (f->giver == NODE_NONE) {
+            f->sent = 0;
+            f->read = f->began = 0;
+        }
     }
 }
 
@@ -152,7 +114,8 @@ static const char *read_header(const struct source *s, struct io_file *file,
 static bool is_being_read(const struct source *s, qr_time now)
 {
     for (node_index i = 0; i < MEMBERS_MAX; i++) {
-        if (s->follower[i].read != 0 && now - s->follower[i].read < PIN_TIME) {
+        const struct follower *f = &s->follower[i];
+        if (f->giver == NODE_NONE && f->read != 0 && now - f->read < PIN_TIME) {
             return true;
         }
     }
@@ -222,8 +185,8 @@ static void offer(struct source *s, node_index to, qr_time now)
     if (f->offered != 0 && now - f->offered < OFFER_INTERVAL) {
         return;
     }
-    if (!open_file(s, f->least, now)) {
-        return; /* source_wants tells the keeper */
+    if (!open_file(s, f->least, now) || s->header.slot > f->most) {
+        return; /* source_wants tells the keeper; or it is ordered again */
     }
     uint8_t head[SNAPSHOT_HEAD_BYTES_MAX];
     struct snapshot_offer o = { .file = s->header.salt,
@@ -237,22 +200,44 @@ static void offer(struct source *s, node_index to, qr_time now)
     s->figures.offers++;
 }
 
+/* Offers the own one, from slot `least` to `most`. */
+static void give(struct source *s, node_index to, qr_slot least, qr_slot most)
+{
+    struct follower *f = &s->follower[to];
+    s->wanting |= node_bit(to);
+    f->repairs = f->ordered = false;
+    f->least = least;
+    f->most = most;
+    f->wanted = io_now(s->node->io);
+    offer(s, to, f->wanted);
+}
+
 void source_wanted(struct source *s, node_index to, qr_slot least)
 {
     qr_assert(to < MEMBERS_MAX);
-    struct follower *f = &s->follower[to];
-    s->wanting |= node_bit(to);
-    f->repairs = false;
-    f->least = least;
-    offer(s, to, io_now(s->node->io));
+    s->follower[to].least = least;
+    if (!givers_name(s, to, io_now(s->node->io))) {
+        give(s, to, least, UINT64_MAX);
+    } else {
+        s->wanting &= (uint16_t)~node_bit(to);
+    }
 }
 
 void source_asked(struct source *s, node_index to, qr_slot least)
 {
     if (!s->partition->quarantined) {
         /* A replica that has applied that much takes a new one, if need be. */
-        source_wanted(s, to, replica_applied(s->partition->replica) >= least ? least : 0);
+        bool has = replica_applied(s->partition->replica) >= least;
+        give(s, to, has ? least : 0, UINT64_MAX);
         s->follower[to].repairs = true;
+    }
+}
+
+void source_ordered(struct source *s, node_index to, qr_slot least, qr_slot most)
+{
+    if (!s->partition->quarantined && replica_applied(s->partition->replica) >= least) {
+        give(s, to, least, most);
+        s->follower[to].ordered = true;
     }
 }
 
@@ -300,6 +285,9 @@ void source_distrust(struct source *s)
     s->distrusted = s->refused_file = s->header.salt;
     for (node_index i = 0; i < MEMBERS_MAX; i++) {
         struct follower *f = &s->follower[i];
+        if (f->giver != NODE_NONE) {
+            continue;
+        }
         if (f->read != 0) {
             say_gone(s, i, s->header.salt);
         }
@@ -326,10 +314,11 @@ bool source_on_read(struct source *s, node_index from, const struct snapshot_pie
         return false;
     }
     struct follower *f = &s->follower[from];
-    if (f->read == 0) {
+    if (f->read == 0 || f->giver != NODE_NONE) {
         f->began = now;
         f->began_at = piece->offset;
     }
+    f->giver = NODE_NONE;
     f->read = now;
     s->wanting &= (uint16_t)~node_bit(from);
     f->match = 0;
@@ -485,54 +474,6 @@ static void start_read(struct source *s, node_index to, qr_time now)
 
 /* --- The turn ------------------------------------------------------------------------------- */
 
-/* It repairs itself and has all of the file, a large one for long enough to have arrived; little
- * came since: another group can have its place. What was lost on its way it asks for again. */
-static bool has_all(const struct source *s, const struct follower *f, qr_slot last, qr_time now)
-{
-    bool arrived = s->header.bytes <= SNAPSHOT_WINDOW_BYTES || now - f->all_sent >= ARRIVAL_TIME;
-    bool whole = f->next == s->header.bytes && arrived;
-    return f->repairs && whole && last <= s->header.slot + CAUGHT_UP;
-}
-
-/* Members that have installed the snapshot and follow behind it: where they stand. */
-static void watch_members(struct source *s, qr_time now)
-{
-    struct outlook outlook;
-    replica_outlook(s->partition->replica, &outlook);
-    bool leads = outlook.role == ROLE_LEADER;
-    for (node_index i = 0; i < MEMBERS_MAX; i++) {
-        struct follower *f = &s->follower[i];
-        if (f->read == 0) {
-            continue;
-        }
-        /* The log of one in quarantine has all; it is the state that has to come. */
-        bool follows = leads && !f->repairs && !s->node->health.told[i].quarantined;
-        qr_slot match = follows ? outlook.member[i].match : 0;
-        if (match >= s->header.slot && match > f->match) {
-            f->match = match;
-            f->read = now;
-        }
-        bool done = f->match > 0 && f->match + CAUGHT_UP >= outlook.last;
-        if (done || has_all(s, f, outlook.last, now) || now - f->read >= PIN_TIME) {
-            f->read = 0;
-            f->match = 0;
-        }
-    }
-}
-
-qr_slot source_pin(const struct source *s)
-{
-    qr_slot pin = 0;
-    for (node_index i = 0; s != NULL && s->file != NULL && i < MEMBERS_MAX; i++) {
-        const struct follower *f = &s->follower[i];
-        if (f->read != 0) {
-            qr_slot needs = max_u64(s->header.slot, f->match);
-            pin = pin == 0 ? needs : min_u64(pin, needs);
-        }
-    }
-    return pin;
-}
-
 bool source_holds_old_file(const struct source *s, uint64_t in_force)
 {
     return s != NULL && s->file != NULL && s->header.salt != in_force;
@@ -540,12 +481,12 @@ bool source_holds_old_file(const struct source *s, uint64_t in_force)
 
 bool source_is_idle(const struct source *s)
 {
-    return s->file == NULL && !s->reading && s->wanting == 0;
+    return s->file == NULL && !s->reading && s->wanting == 0 && !givers_are_at_it(s);
 }
 
 bool source_is_unused(const struct source *s, qr_time before)
 {
-    bool used = s->reading;
+    bool used = s->reading || givers_are_at_it(s);
     for (node_index i = 0; i < MEMBERS_MAX; i++) {
         used = used || s->follower[i].read != 0 || s->follower[i].offered > before;
     }
@@ -554,10 +495,10 @@ bool source_is_unused(const struct source *s, qr_time before)
 
 void source_turn(struct source *s, qr_time now)
 {
+    givers_watch(s, now);
     if (s->file == NULL || s->reading) {
         return;
     }
-    watch_members(s, now);
     const struct stats *stats = &s->node->stats;
     demand_look(&s->demand, stats->commands_processed + stats->forwarded_for_others, now);
     if (!is_being_read(s, now)) {
@@ -574,24 +515,6 @@ void source_turn(struct source *s, qr_time now)
         return;
     }
     start_read(s, to, now);
-}
-
-/* --- Figures -------------------------------------------------------------------------------- */
-
-struct source_progress source_progress_of(const struct source *s, node_index member)
-{
-    const struct follower *f = &s->follower[member];
-    struct source_progress p = { 0 };
-    p.active = s->file != NULL && f->began != 0 && f->read != 0 && f->match == 0;
-    if (p.active) {
-        qr_time took = io_now(s->node->io) - f->began;
-        p.sent = f->sent;
-        p.total = s->header.bytes;
-        p.bytes_per_second = took > 0 && f->sent > f->began_at
-                                 ? (f->sent - f->began_at) * (uint64_t)QR_SECOND / (uint64_t)took
-                                 : 0;
-    }
-    return p;
 }
 
 const struct source_figures *source_figures(const struct source *s)

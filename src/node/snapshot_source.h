@@ -24,6 +24,12 @@ void source_free(struct source *source);
 /* The protocol wants `to` brought up by a checkpoint that holds the state up to `least` (again and
  * again while it does). */
 void source_wanted(struct source *source, node_index to, qr_slot least);
+/* The leader has this node give its checkpoint to that member, if it holds the state up to a slot
+ * from `least` to `most`. */
+void source_ordered(struct source *source, node_index to, qr_slot least, qr_slot most);
+/* A member says how far it is with the checkpoint of another one. */
+void source_on_progress(struct source *source, node_index from,
+                        const struct snapshot_progress *progress);
 /* A member that repairs itself asks for one, best up to `least` or later: it is offered the newest
  * that can be had. */
 void source_asked(struct source *source, node_index to, qr_slot least);
@@ -60,6 +66,7 @@ bool source_holds_old_file(const struct source *source, uint64_t in_force);
 /* How far a member is, for INFO. */
 struct source_progress {
     bool active;
+    uint32_t giver;       /* id of the node that gives it; 0: this one */
     uint64_t sent, total; /* bytes of the file */
     uint64_t bytes_per_second;
 };

@@ -157,6 +157,7 @@ static void add_given(struct source_figures *all, const struct source *source)
     all->offers += s->offers;
     all->pieces += s->pieces;
     all->bytes += s->bytes;
+    all->orders += s->orders;
     all->gone += s->gone;
     all->refused += s->refused;
     all->unusable += s->unusable;

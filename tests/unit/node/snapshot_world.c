@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "cluster/map.h"
 #include "node/alarm.h"
 #include "node/keeper.h"
 #include "node/peers.h"
@@ -183,6 +184,12 @@ void replica_outlook(const struct replica *r, struct outlook *out)
     *out = r->outlook;
 }
 
+bool replica_has_views(const struct replica *r)
+{
+    (void)r;
+    return world->views;
+}
+
 bool replica_reinstall(struct replica *r, const struct checkpoint_header *header,
                        const struct roster *roster)
 {
@@ -225,6 +232,12 @@ bool peers_connected(const struct peers *peers, node_index peer)
     return is_connected(peers, peer);
 }
 
+uint16_t peers_wire_version(const struct peers *peers, node_index peer)
+{
+    bool old = (world->old & 1u << peer) != 0;
+    return !is_connected(peers, peer) ? 0 : old ? WIRE_VERSION_GIVERS - 1 : WIRE_VERSION;
+}
+
 static void post(struct peers *peers, node_index to, uint8_t kind, struct span head,
                  struct span tail)
 {
@@ -250,6 +263,9 @@ void peers_tell_group(struct peers *peers, node_index to, uint32_t group, uint8_
         peers->read_from = wire_load_u64(head.p + 8);
     }
     peers->gone += kind == FRAME_SNAPSHOT_GONE;
+    peers->orders += kind == FRAME_SNAPSHOT_GIVE;
+    assert_true(peers_wire_version(peers, to) >= frame_wire_version(kind, group) ||
+                !is_connected(peers, to));
     if (is_connected(peers, to)) {
         post(peers, to, kind, head, (struct span){ 0 });
     }
@@ -296,6 +312,7 @@ static void make(node_index i)
     world->peers[i].end = &world->peers[i].first;
     world->replica[i] = (struct replica){ .node = node, .applied = 1, .takes = true };
     node->peers = &world->peers[i];
+    node->map = map_new();
     node->zero->keeper = &world->keeper[i];
     node->zero->replica = &world->replica[i];
     node->zero->source = source_new(node->zero);
@@ -340,6 +357,7 @@ int teardown(void **state)
         disk_settle(node->io);
         disk_free(node->io);
         engine_free(node->zero->engine);
+        map_free(node->map);
         while (world->peers[i].first != NULL) {
             struct mail *mail = world->peers[i].first;
             world->peers[i].first = mail->next;
@@ -353,14 +371,20 @@ int teardown(void **state)
 static void on_done(void *context, enum checkpoint_result result,
                     const struct checkpoint_header *header, const char *message)
 {
-    (void)context, (void)message;
+    struct keeper *keeper = context;
+    (void)message;
     assert_int_equal(result, CHECKPOINT_DONE);
-    world->keeper[SOURCE].slot = header->slot;
+    keeper->slot = header->slot;
 }
 
 void take_checkpoint(qr_slot slot, size_t size, char seed)
 {
-    struct node *node = &world->node[SOURCE];
+    take_checkpoint_at(SOURCE, slot, size, seed);
+}
+
+void take_checkpoint_at(node_index at, qr_slot slot, size_t size, char seed)
+{
+    struct node *node = &world->node[at];
     struct roster roster = { .members.voters = 7 };
     struct checkpoint_header header = {
         .slot = slot, .term = 2, .commit_term = 2, .group = world->group
@@ -382,12 +406,12 @@ void take_checkpoint(qr_slot slot, size_t size, char seed)
     memcpy(header.uuid, node->identity.uuid, sizeof header.uuid);
     header.roster_bytes = (uint16_t)roster_write(&roster, header.roster);
     struct checkpoint *cp =
-        checkpoint_start(node->io, DIR, node->zero->engine, &header, on_done, world);
-    while (world->keeper[SOURCE].slot != slot) {
+        checkpoint_start(node->io, DIR, node->zero->engine, &header, on_done, &world->keeper[at]);
+    while (world->keeper[at].slot != slot) {
         (void)checkpoint_step(cp, QR_SECOND);
         disk_settle(node->io);
     }
-    world->replica[SOURCE].applied = world->replica[SOURCE].outlook.last = slot;
+    world->replica[at].applied = world->replica[at].outlook.last = slot;
     source_checkpointed(node->zero->source);
 }
 

@@ -26,7 +26,7 @@ struct mail {
 struct peers {
     node_index me;
     struct mail *first, **end;
-    uint64_t reads, pieces, gone; /* frames sent */
+    uint64_t reads, pieces, gone, orders; /* frames sent */
     uint64_t read_from;           /* offset of the last READ */
     bool full;                    /* no room for bulk */
     uint16_t away;                /* not connected */
@@ -55,6 +55,8 @@ struct world {
     uint32_t alarms, alarms_over, opened;
     int open_fails;     /* with this errno, the checkpoint in force */
     uint64_t move_rate; /* 0: nothing moves */
+    bool views;         /* the group's leader is named by group 0 */
+    uint16_t old;       /* nodes of an older wire version */
 };
 
 extern struct world *world;
@@ -65,6 +67,7 @@ int teardown(void **state);
 
 /* The source takes a checkpoint up to `slot`; `size` bytes in values of 4000 and `seed` in each. */
 void take_checkpoint(qr_slot slot, size_t size, char seed);
+void take_checkpoint_at(node_index at, qr_slot slot, size_t size, char seed);
 uint64_t file_bytes(node_index node, const char *name); /* 0: there is none */
 uint8_t *file_of(node_index node, const char *name, size_t *n);
 
