@@ -4,6 +4,7 @@
 #include "base/panic.h"
 #include "cluster/ack.h"
 #include "cluster/level.h"
+#include "cluster/primary_asked.h"
 #include "cluster/strategy.h"
 
 static struct text row(struct explain_row *rows, uint32_t at, const char *name)
@@ -110,6 +111,14 @@ static void needs_row(struct explain_row *rows, uint32_t at, const struct map_ke
     text_put(&t, " are enough, while it has its lease of group 0");
 }
 
+/* What a command may ask for: primary_asked.h. */
+static void asked_row(struct explain_row *rows, uint32_t at, const struct primary_options *o)
+{
+    struct text t = row(rows, at, "acks");
+    struct promise given = primary_asked_gives(o);
+    ack_names(&t, &given);
+}
+
 static uint32_t explain_primary(const struct map_keyspace *k, struct explain_row *rows)
 {
     const struct primary_options *o = &k->primary;
@@ -120,6 +129,7 @@ static uint32_t explain_primary(const struct map_keyspace *k, struct explain_row
                    : "yes, reads at the primary, by its lease of group 0");
     needs_row(rows, 5, k);
     goes_on_row(rows, 8, k);
+    asked_row(rows, 10, o);
     word_row(rows, 13, "fallback", o->fallback_async ? "async" : "fail");
     word_row(rows, 14, "log", o->log == PRIMARY_LOGICAL ? "logical" : "statement");
     word_row(rows, 15, "appendfsync",

@@ -73,6 +73,17 @@ static bool check(const struct ack *ack, const struct primary_options *own, uint
     return check_count(ack, replicas, in_zone, why);
 }
 
+struct promise primary_asked_gives(const struct primary_options *own)
+{
+    uint32_t copies = own->ack.kind == ACK_LOCAL ? 0 : ACK_BIT(ACK_ANY) | ACK_BIT(ACK_ALL);
+    uint32_t durable = own->sync == PRIMARY_EVERYSEC ? 0 : ACK_BIT(ACK_DURABLE);
+    uint32_t applied = own->ack.stage == ACK_APPLIED ? ACK_BIT(ACK_APPLIED) : 0;
+    return (struct promise){
+        .acks = (uint8_t)(ACK_BIT(ACK_LOCAL) | copies),
+        .ack_stages = (uint8_t)(ACK_BIT(ACK_RECEIVED) | durable | applied),
+    };
+}
+
 static bool check_fallback(const struct asked_ack *asked, const struct ack *ack,
                            const struct primary_options *own, struct text *why)
 {

@@ -36,4 +36,7 @@ bool primary_asked(struct wants_copies *out, const struct asked_ack *asked,
                    const struct primary_options *own, uint32_t replicas, uint16_t in_zone,
                    struct text *why);
 
+/* The kinds and stages of ACK that a request may ask for there. */
+struct promise primary_asked_gives(const struct primary_options *own);
+
 #endif

@@ -315,17 +315,6 @@ static struct pending *first_of(struct waits *w)
     return p;
 }
 
-/* A sync that WAITAOF waits for is nobody else's matter where what is written is enough: it is
- * looked for whenever the log has moved. */
-static void expect_sync(struct replica *r)
-{
-    for (uint32_t i = 0; r->partition->lazy && i < COUNTS; i++) {
-        if (r->waits->by_slot[1][i].n > 0) {
-            partition_expects(r->partition, 0);
-        }
-    }
-}
-
 /* The next leader counts. */
 static void leave_all(struct replica *r)
 {
@@ -353,10 +342,11 @@ void replica_serve_waits(struct replica *r)
             serve_held(r, wanted, false);
             serve_held(r, wanted, true);
         }
-        expect_sync(r);
     }
     if (r->waits->count == 0) {
         replica_free_waits(r);
+    } else if (r->trails) {
+        partition_expects(r->partition, r->written.position); /* WAITAOF may wait for that sync */
     }
 }
 

@@ -254,3 +254,14 @@ def test_with_everysec_waitaof_waits_for_the_sync_U6(three):
                 "C everysec and does not know who has synced")
         assert ack(node, "LOCAL ON received", "SET", "sync:k", "1") == "OK"
     assert local(three.nodes[0], "GET", "sync:k") in (b"1", b"x")
+
+
+def test_a_sync_is_seen_where_nothing_else_happens_U6(three):
+    """One replica has no heartbeats, which would have it look."""
+    create(three, "LOCAL ON received", *EVERYSEC, "REPLICAS", "1", name="single")
+    with primary(three, "single").connect() as client:
+        for i in range(3):
+            began = time.monotonic()
+            assert client.call("SET", "single:k", i) == "OK"
+            assert client.call("WAITAOF", 1, 0, 8000) == [1, 0]
+            assert time.monotonic() - began < 6

@@ -120,7 +120,14 @@ static void test_primary(void **state)
                    "acknowledge it is there or comes back");
     assert_primary(&all, "failures-tolerated",
                    "0: while one that must acknowledge is away writes wait");
-    assert_primary(&all, "acks", "ALL; ON durable, received, applied");
+    assert_primary(&all, "acks", "ALL, ANY, LOCAL; ON durable, received"); /* of a command */
+    assert_primary(&local, "acks", "LOCAL; ON durable, received");
+    all.primary.ack.stage = ACK_APPLIED;
+    assert_primary(&all, "acks", "ALL, ANY, LOCAL; ON durable, received, applied");
+    all.primary.sync = PRIMARY_EVERYSEC;
+    all.primary.ack.stage = ACK_RECEIVED;
+    assert_primary(&all, "acks", "ALL, ANY, LOCAL; ON received");
+    all.primary.sync = PRIMARY_ALWAYS;
     all.primary.ack = (struct ack){ .kind = ACK_ANY, .n = 2, .zone = "eu" };
     assert_primary(&all, "failures-tolerated", "as many as leave enough of the zone");
     assert_primary(&all, "available-in-minority",
