@@ -212,6 +212,10 @@ KEPT = [
      "        if (!discards_add(b->discards, &entry)) {\n            return false;\n        }\n"
      "        b->next++;",
      "        b->next++;"),
+    ("whole, primary: what is acknowledged nobody else has", "backup:258",
+     "../protocol/primary/commit.c",
+     "return p->view.copies > 0 ? min_u64(had, had_by_copies(p, had_by)) : had;",
+     "return p->view.copies > 0 && had_by_copies(p, had_by) == UINT64_MAX ? 0 : had;"),
     ("whole, kept: a change ends when its time is over, one is made on a state it does not know",
      "kept:10000364", "control.c", "propose(node, &f->edit, f->composed_on)",
      "propose(node, &f->edit, node->control->version)",
