@@ -237,7 +237,10 @@ static void primaries(struct suite *s, uint64_t by_commit)
                                        "primary:async-everysec",
                                        "primary:any-everysec",
                                        "primary:any-applied",
-                                       "primary:set-applied" };
+                                       "primary:set-applied",
+                                       "primary:async-fed",
+                                       "primary:any-fed",
+                                       "primary:set-fed" };
     for (size_t i = 0; i < ARRAY_COUNT(all); i++) {
         char text[160];
         bool good = all_pass(s, all[i], 1, PRIMARY_SEEDS, false) &&

@@ -18,7 +18,7 @@
  *    are counted there.
  * B5 Where the primary has an entry of an older term than the one here, all that it has before is
  *    older too: everything here behind the last entry that is not of a later term goes at once. Its
- *    log may begin there, and then no entry of it would ever tell.
+ *    log may begin there, or behind the end of the one here: no entry of it would ever tell.
  * B6 What was its own up to the floor, or where the logs part, all members held, the primary among
  *    them: it is not lost, and has no name. But this copy is gone, and before the primary has sent
  *    it again the others' disks may be lost too. So it is *given up*: counted in the journal, as of
@@ -128,6 +128,7 @@ void primary_on_foreign(struct primary *p, struct effects *out, node_index from,
 
 void primary_give_way(struct primary *p, struct effects *out, qr_slot slot, qr_term term)
 {
+    slot = min_u64(slot, p->trail.last_slot); /* B5: older before that, too */
     bool later = trail_knows(&p->trail, slot) && trail_term(&p->trail, slot) > term;
     if (!later || slot <= p->matched) {
         return;

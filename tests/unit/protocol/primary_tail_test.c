@@ -193,6 +193,29 @@ static void test_B5_what_is_of_a_later_term_gives_way(void **state)
     flock_free(f);
 }
 
+/* Its log ends before the one of the primary begins, with what is of a later term than anything
+ * there: no snapshot of that could be right on top of it. */
+static void test_B5_it_gives_way_before_a_log_that_begins_behind_it(void **state)
+{
+    (void)state;
+    qr_req lost;
+    struct flock *f = with_a_tail(&lost);
+    qr_slot common = f->node[1].log.last;
+    lead_alone(f, 2, 1, 1);
+    assert_true(f->node[1].log.last < f->node[0].log.last - 1);
+    lead_alone(f, 3, 0, 1);
+    flock_checkpoint(f, 0, f->node[0].log.last - 2, f->node[0].log.last - 2);
+    assert_true(f->node[1].log.last < f->node[0].log.base);
+    f->node[1].cut = false;
+    flock_tell(f, 1, view_of(f, 3, 0, 0x7, 0));
+    flock_elapse(f, QR_SECOND);
+    assert_int_equal(f->node[1].log.last, common);
+    flock_bring_snapshot(f, 0, 1);
+    flock_elapse(f, 200 * QR_MILLISECOND);
+    assert_int_equal(f->node[1].applied, f->node[0].applied);
+    flock_free(f);
+}
+
 /* The primary has it up to the common point, and may be gone before it has sent it again. */
 static void test_B3_who_begins_anew_names_its_own_from_the_floor_on(void **state)
 {
@@ -310,6 +333,7 @@ int main(void)
         cmocka_unit_test(test_B3_what_a_wiped_primary_lacks_is_counted),
         cmocka_unit_test(test_B3_a_longer_log_that_is_contradicted_gives_way),
         cmocka_unit_test(test_B5_what_is_of_a_later_term_gives_way),
+        cmocka_unit_test(test_B5_it_gives_way_before_a_log_that_begins_behind_it),
         cmocka_unit_test(test_B3_who_begins_anew_names_its_own_from_the_floor_on),
         cmocka_unit_test(test_B6_what_all_members_held_is_given_up),
         cmocka_unit_test(test_B3_what_was_matched_stays),
