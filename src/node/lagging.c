@@ -233,7 +233,8 @@ static void judge_drop(struct lagging *l, node_index i, const struct follower_si
     } else {
         return;
     }
-    partition_wake(p); /* group 0 is told (standing.c) */
+    p->replica->views.changes = 0; /* those that feed others are told (views.c) */
+    partition_wake(p);             /* and group 0 is (standing.c) */
 }
 
 /* --- Turns ------------------------------------------------------------------------------------ */

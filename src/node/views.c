@@ -5,6 +5,7 @@
 #include "cluster/succession.h"
 #include "node/contact.h"
 #include "node/early.h"
+#include "node/lagging.h"
 #include "node/node.h"
 #include "node/quarantine.h"
 #include "node/replica_internal.h"
@@ -71,6 +72,7 @@ static uint64_t zones_of(const struct replica *r, const struct map_keyspace *k)
             uint16_t same = strategy_zone(map, map_node(map, i)->zone);
             number = 1 + set_first(same);
         }
+        number = lagging_is_dropped(r->partition, i) ? 0 : number; /* nobody feeds it for now */
         zones |= number << (4 * i);
     }
     return zones;

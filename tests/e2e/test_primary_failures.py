@@ -5,6 +5,7 @@ import shutil
 import pytest
 
 from cluster import Cluster, wait_for
+from keyspaces import is_settled
 from primaries import (another, attempt, create, discards, find_primary, judge, local, others,
                        place, primary, wait_equal, wait_writes, writing)
 from resp import Error, as_text
@@ -144,6 +145,21 @@ def test_a_wiped_follower_is_rebuilt(ack):
         judge(cluster, writers)
         for key in list(writers[0].done)[:50]:
             assert local(wiped, "GET", key) is not None
+
+
+def test_scenario_75_the_disks_of_all_are_lost_one_after_the_other():
+    """More than ANY 1 bears at once; but each member has all of it again before the next is lost,
+    and a node that does not is never chosen."""
+    with Cluster(3) as cluster:
+        create(cluster, "ANY 1")
+        with writing(cluster) as writers:
+            for at in range(3):
+                for writer in writers:
+                    writer.wait_more(50)
+                again = come_anew(cluster, cluster.nodes[at])
+                wait_writes(again)
+                wait_for(lambda: is_settled(again, "cart", 3), "three members have it again", 30)
+        judge(cluster, writers)
 
 
 def test_a_wiped_primary_is_followed_by_another_and_rebuilt():

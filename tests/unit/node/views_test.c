@@ -31,7 +31,8 @@ static struct {
     struct replica replica, raft;
     struct succession s;
     bool held, counts, room;
-    char told[200]; /* what the replica was told, in order: "V3:1w+L+" */
+    uint16_t dropped; /* by MAXLAG */
+    char told[200];   /* what the replica was told, in order: "V3:1w+L+" */
     uint32_t rosters, notes, ends, turns, woken, forgotten;
     struct view view;
 } w;
@@ -71,6 +72,12 @@ void quarantine_forget(struct partition *p)
 {
     assert_ptr_equal(p, &w.partition);
     w.forgotten++;
+}
+
+bool lagging_is_dropped(const struct partition *p, node_index member)
+{
+    assert_ptr_equal(p, &w.partition);
+    return (w.dropped & node_bit(member)) != 0;
 }
 
 bool lease_held(const struct node *node)
@@ -141,10 +148,12 @@ static int begin(void **state)
     w.partition = (struct partition){ .node = &w.node, .group = GROUP, .replica = &w.replica };
     w.partition.wake = QR_NEVER;
     w.other = (struct partition){ .node = &w.node, .group = 6, .replica = &w.raft };
-    w.replica = (struct replica){
-        .node = &w.node, .partition = &w.partition, .group = GROUP, .started = true,
-        .viewed = true, .me = ME
-    };
+    w.replica = (struct replica){ .node = &w.node,
+                                  .partition = &w.partition,
+                                  .group = GROUP,
+                                  .started = true,
+                                  .viewed = true,
+                                  .me = ME };
     w.all[0] = &w.other;
     w.all[1] = &w.partition;
     w.node.partitions.all = w.all;
@@ -185,7 +194,7 @@ static void test_the_view_and_then_the_lease_W1(void **state)
 {
     (void)state;
     assert_told("V1:255 L+ ");
-    assert_int_equal(w.rosters, 1); /* W4 */
+    assert_int_equal(w.rosters, 1);   /* W4 */
     assert_int_equal(w.forgotten, 1); /* other entries may come to slots that were compared */
     assert_told("");
     choose_me(LIFE);
@@ -312,6 +321,31 @@ static void test_all_that_have_views_are_woken_W3(void **state)
     assert_string_equal(w.told, "");
 }
 
+/* Who is dropped by MAXLAG gets entries of nobody, so no other one feeds it. */
+static void test_who_is_dropped_is_fed_by_nobody(void **state)
+{
+    (void)state;
+    struct map_keyspace k = a_keyspace(KEYSPACE, "k", "", GROUP, 1);
+    k.strategy = STRATEGY_PRIMARY;
+    k.primary = primary_options_default();
+    k.primary.feed = PRIMARY_FEED_FOLLOWER;
+    put_keyspace(w.node.map, &k);
+    views_tell(&w.partition);
+    uint32_t all = 0x11111111 & ~(0xfu << 4 * ME);
+    char expected[80];
+    (void)snprintf(expected, sizeof expected, "Z%x ", (unsigned)all);
+    assert_non_null(strstr(w.told, expected));
+    w.told[0] = 0;
+    assert_told("");
+    w.dropped = node_bit(2);
+    w.replica.views.changes = 0; /* as lagging.c says it */
+    (void)snprintf(expected, sizeof expected, "Z%x ", (unsigned)(all & ~(0xfu << 8)));
+    assert_told(expected);
+    w.dropped = 0;
+    views_look(&w.partition);
+    assert_true(w.partition.awake);
+}
+
 #define VIEWS_TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 int main(void)
@@ -326,6 +360,7 @@ int main(void)
         VIEWS_TEST(test_a_view_of_what_is_written_makes_it_lazy_until_the_next_E1),
         VIEWS_TEST(test_a_full_disk_ends_the_lease_of_the_view_before_E1),
         VIEWS_TEST(test_all_that_have_views_are_woken_W3),
+        VIEWS_TEST(test_who_is_dropped_is_fed_by_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
