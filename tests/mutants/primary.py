@@ -47,6 +47,8 @@ PRIMARY = [
      "rollback.c", "min_u64(p->floor, common);", "min_u64(p->floor + slot, common);"),
     ("primary: what all members held is given up without a word", "unit/protocol/primary_tail",
      "rollback.c", "p->local ? min_u64(p->own, slot) : 0; /* B6 */", "0;"),
+    ("primary: what is not here any more is given up again", "unit/protocol/primary_tail",
+     "primary.c", "p->own = min_u64(p->own, p->trail.last_slot);", ""),
     ("primary: what was given up is here before it counts", "unit/protocol/primary_tail",
      "rollback.c", "bool here = !p->forgetful && p->informed &&", "bool here ="),
     ("primary: who has forgotten has it again", "unit/protocol/primary_tail",

@@ -90,6 +90,7 @@ static void on_start(struct primary *p, struct effects *out, const struct event 
     trail_load(&p->trail, event->start.base_slot, event->start.base_term, event->start.last_slot,
                event->start.runs, event->start.run_count);
     journal_start(&p->journal, event->start.last_slot);
+    p->own = min_u64(p->own, p->trail.last_slot); /* what was taken back has its name */
     qr_term seen = max_u64(trail_last_term(&p->trail), event->start.commit_term);
     if (seen > p->term) {
         /* Entries of a term are written with or after its state record; the checkpoint may be

@@ -325,6 +325,29 @@ static void test_S5_a_primary_that_has_forgotten_voids_the_floor(void **state)
     flock_free(f);
 }
 
+/* What its disk has lost or what was taken back is not here: nothing of it stands in the way of a
+ * snapshot that ends before it. */
+static void test_B6_what_is_not_here_is_not_given_up(void **state)
+{
+    (void)state;
+    qr_req lost;
+    struct flock *f = with_a_tail(&lost);
+    qr_slot own = f->node[0].log.last;
+    flock_tell(f, 0, view_of(f, 2, NODE_NONE, 0x7, 0));
+    flock_settle(f);
+    flock_crash(f, 0);
+    flock_restart_forgetful(f, 0, 0);
+    flock_tell_all(f, view_of(f, 2, 1, 0x7, 0));
+    flock_submit(f, 1, 1);
+    flock_settle(f);
+    assert_true(f->node[1].log.last < own);
+    flock_tell(f, 0, view_of(f, 2, 1, 0x7, 0));
+    flock_bring_snapshot(f, 1, 0);
+    assert_null(flock_noted(f, 0, EFFECT_ROLLBACK));
+    assert_int_equal(f->node[0].applied, f->node[1].applied);
+    flock_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -338,6 +361,7 @@ int main(void)
         cmocka_unit_test(test_B6_what_all_members_held_is_given_up),
         cmocka_unit_test(test_B3_what_was_matched_stays),
         cmocka_unit_test(test_S5_a_primary_that_has_forgotten_voids_the_floor),
+        cmocka_unit_test(test_B6_what_is_not_here_is_not_given_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
