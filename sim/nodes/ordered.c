@@ -116,7 +116,7 @@ static void take(struct map_keyspace *k, const struct keyspace_options *o, uint3
     }
     if ((given & GIVEN_MAXLAG) != 0) { /* LAGGING is said beside it */
         k->primary.maxlag = o->primary.maxlag;
-        k->primary.maxlag_is_bytes = o->primary.maxlag_is_bytes;
+        k->primary.maxlag_unit = o->primary.maxlag_unit;
         k->primary.lagging = o->primary.lagging;
     }
 }
@@ -229,7 +229,7 @@ static uint32_t differing(const struct map_keyspace *a, const struct map_keyspac
                    a->primary.ack.n != b->primary.ack.n ||
                    a->primary.ack.stage != b->primary.ack.stage);
     bool lag = a->primary.maxlag != b->primary.maxlag ||
-               a->primary.maxlag_is_bytes != b->primary.maxlag_is_bytes ||
+               a->primary.maxlag_unit != b->primary.maxlag_unit ||
                a->primary.lagging != b->primary.lagging;
     bool fallback = a->primary.fallback_async != b->primary.fallback_async;
     return (a->replicas != b->replicas ? GIVEN_REPLICA_COUNT : 0u) |

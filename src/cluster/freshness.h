@@ -45,7 +45,8 @@ enum serve {
     SERVE_WAIT,      /* what is missing is on its way: when more is applied */
     SERVE_ASK,       /* once an index is confirmed for it, here or by the leader */
     SERVE_ELSEWHERE, /* this replica cannot; the leader may */
-    SERVE_LOST       /* F5 */
+    SERVE_LOST,      /* F5 */
+    SERVE_BEHIND     /* the keyspace wants it to refuse (LAGGING REJECT) */
 };
 
 enum serve freshness_serves(const struct freshness *replica, const struct read_wish *wish);

@@ -3,6 +3,7 @@
 #include "base/panic.h"
 #include "base/size.h"
 #include "base/word.h"
+#include "cluster/map.h"
 
 /* What STRATEGY primary gives, whichever of its protocols carries it out. */
 static const struct promise gives = {
@@ -68,20 +69,29 @@ static bool take_maxlag(struct primary_options *out, struct span value)
     struct span number;
     int64_t n;
     uint64_t bytes;
-    bool ms = ends_in(value, "ms", 2, &number);
     if (word_is(value, "0")) {
         out->maxlag = 0;
-        out->maxlag_is_bytes = out->lagging_said = false;
+        out->maxlag_unit = MAXLAG_TIME;
+        out->lagging_said = false;
         out->lagging = PRIMARY_REJECT;
         return true;
     }
+    if (ends_in(value, "ops", 3, &number)) {
+        if (!number_from(number, &n) || n < 1) {
+            return false;
+        }
+        out->maxlag = (uint64_t)n;
+        out->maxlag_unit = MAXLAG_OPERATIONS;
+        return true;
+    }
+    bool ms = ends_in(value, "ms", 2, &number);
     if (ms || ends_in(value, "s", 1, &number)) {
         int64_t unit = ms ? QR_MILLISECOND : QR_SECOND;
         if (!number_from(number, &n) || n < 1 || n > PRIMARY_MAXLAG_TIME / unit) {
             return false;
         }
         out->maxlag = (uint64_t)(n * unit);
-        out->maxlag_is_bytes = false;
+        out->maxlag_unit = MAXLAG_TIME;
         return true;
     }
     bool unit = value.n > 0 && (value.p[value.n - 1] < '0' || value.p[value.n - 1] > '9');
@@ -89,7 +99,7 @@ static bool take_maxlag(struct primary_options *out, struct span value)
         return false;
     }
     out->maxlag = bytes;
-    out->maxlag_is_bytes = true;
+    out->maxlag_unit = MAXLAG_BYTES;
     return true;
 }
 
@@ -114,7 +124,7 @@ static bool read_one(struct primary_options *out, uint32_t option, struct span v
         return take_maxlag(out, value) ||
                refuse(why,
                       "ERR MAXLAG is a time such as 500ms or 10s, a number of bytes such as "
-                      "64mb, or 0 for none, not ",
+                      "64mb or of operations such as 1000ops, or 0 for none, not ",
                       value, "");
     case LAGGING:
         out->lagging_said = true;
@@ -254,6 +264,12 @@ bool primary_options_check(const struct primary_options *options, uint32_t repli
     if (options->lagging == PRIMARY_DROP && ack->kind == ACK_ALL) {
         return contradicts(why, ack, " needs every copy, and LAGGING DROP would leave one out");
     }
+    if (primary_options_reject(options) && options->maxlag_unit == MAXLAG_BYTES) {
+        text_put(why,
+                 "ERR LAGGING REJECT wants MAXLAG as a time or in operations: a follower cannot "
+                 "tell the bytes of what it does not have, nothing was changed");
+        return false;
+    }
     return true;
 }
 
@@ -268,18 +284,21 @@ bool primary_options_are_sound(const struct primary_options *o)
     bool lagging = o->lagging <= PRIMARY_DROP && (o->lagging == PRIMARY_REJECT || o->lagging_said);
     bool time =
         o->maxlag <= (uint64_t)PRIMARY_MAXLAG_TIME && o->maxlag % (uint64_t)QR_MILLISECOND == 0;
-    bool maxlag = o->maxlag_is_bytes ? o->maxlag > 0 && o->maxlag <= INT64_MAX : time;
+    bool maxlag = o->maxlag_unit == MAXLAG_TIME ? time : o->maxlag > 0 && o->maxlag <= INT64_MAX;
     char why[256];
     struct text text = text_in(why, sizeof why);
-    return is_sound_ack(&o->ack) && lagging && maxlag && o->feed <= PRIMARY_FEED_FOLLOWER &&
+    return is_sound_ack(&o->ack) && lagging && maxlag && o->maxlag_unit <= MAXLAG_OPERATIONS &&
+           o->feed <= PRIMARY_FEED_FOLLOWER &&
            primary_options_check(o, MEMBERS_MAX, MEMBERS_MAX, &text);
 }
 
-bool primary_options_are_late(const struct primary_options *o)
+/* MAXLAG in time and bytes level 4 reads, and REJECT level 5, and no more. */
+uint32_t primary_options_level(const struct primary_options *o)
 {
-    /* MAXLAG level 4 reads, and no more. */
-    return o->ack.stage == ACK_APPLIED || o->sync == PRIMARY_EVERYSEC || o->maxlag > 0 ||
-           o->feed != PRIMARY_FEEDS;
+    bool copies = o->ack.stage == ACK_APPLIED || o->sync == PRIMARY_EVERYSEC || o->maxlag > 0 ||
+                  o->feed != PRIMARY_FEEDS;
+    bool followers = o->maxlag_unit == MAXLAG_OPERATIONS || primary_options_reject(o);
+    return followers ? MAP_LEVEL_FOLLOWERS : copies ? MAP_LEVEL_COPIES : MAP_LEVEL_PRIMARY;
 }
 
 /* --- Writing ---------------------------------------------------------------------------------- */
@@ -288,9 +307,9 @@ static void put_maxlag(struct text *out, const struct primary_options *o)
 {
     bool ms = o->maxlag % (uint64_t)QR_SECOND != 0;
     text_put(out, " MAXLAG ");
-    if (o->maxlag_is_bytes) {
+    if (o->maxlag_unit != MAXLAG_TIME) {
         text_u64(out, o->maxlag);
-        text_put(out, "b");
+        text_put(out, o->maxlag_unit == MAXLAG_BYTES ? "b" : "ops");
     } else {
         text_u64(out, o->maxlag / (uint64_t)(ms ? QR_MILLISECOND : QR_SECOND));
         text_put(out, ms ? "ms" : "s");

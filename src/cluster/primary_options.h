@@ -4,8 +4,8 @@
  *
  *   ACK "LOCAL | ANY k [OF zone] | ALL [OF zone]  [ON received|durable|applied]"
  *   FALLBACK fail|async          too few members for ACK: refuse writes, or go on as LOCAL
- *   MAXLAG 500ms|10s|64mb        a follower further behind is lagging,
- *   LAGGING STALL|DROP|REJECT    and writers wait, it is rebuilt, or its reads are refused
+ *   MAXLAG 500ms|10s|64mb|90ops  a follower further behind is lagging,
+ *   LAGGING STALL|DROP|REJECT    and writers wait, it is left out, or it refuses reads
  *   LOG logical|statement        rows with images before and after, or commands
  *   APPENDFSYNC always|everysec  when the log is synced: Redis's name and words for this choice,
  *                                but for `no`, which leaves it to the kernel
@@ -34,16 +34,17 @@
 enum primary_log { PRIMARY_LOGICAL = 0, PRIMARY_STATEMENT };
 enum primary_sync { PRIMARY_ALWAYS = 0, PRIMARY_EVERYSEC };
 enum primary_feed { PRIMARY_FEEDS = 0, PRIMARY_FEED_ZONE, PRIMARY_FEED_FOLLOWER };
+enum primary_maxlag { MAXLAG_TIME = 0, MAXLAG_BYTES, MAXLAG_OPERATIONS };
 enum primary_lagging { PRIMARY_REJECT = 0, PRIMARY_STALL, PRIMARY_DROP };
 
 struct primary_options {
     struct ack ack;
     bool fallback_async;
     uint8_t log, sync, lagging;
-    uint8_t feed;         /* enum primary_feed */
-    bool lagging_said;    /* beside MAXLAG */
-    bool maxlag_is_bytes; /* else microseconds */
-    uint64_t maxlag;      /* 0: none */
+    uint8_t feed;        /* enum primary_feed */
+    bool lagging_said;   /* beside MAXLAG */
+    uint8_t maxlag_unit; /* enum primary_maxlag; time is in microseconds */
+    uint64_t maxlag;     /* 0: none */
 };
 
 #define PRIMARY_MAXLAG_TIME (24 * 3600 * QR_SECOND) /* the largest */
@@ -65,8 +66,14 @@ bool primary_options_check(const struct primary_options *options, uint32_t repli
 /* Whether they can be somewhere: what a record may say. */
 bool primary_options_are_sound(const struct primary_options *options);
 
-/* Whether they say what only nodes of MAP_LEVEL_COPIES understand. */
-bool primary_options_are_late(const struct primary_options *options);
+/* The level of the cluster whose nodes understand all of them. */
+uint32_t primary_options_level(const struct primary_options *options);
+
+/* Whether a follower that is further behind than MAXLAG refuses reads. */
+static inline bool primary_options_reject(const struct primary_options *options)
+{
+    return options->maxlag > 0 && options->lagging == PRIMARY_REJECT;
+}
 
 /* All of them in words, ACK's value in quotes; they read back the same. */
 #define PRIMARY_OPTIONS_BYTES 256u

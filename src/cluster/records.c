@@ -10,7 +10,8 @@
  *              4: idmp_bytes u64, idmp_count u32, idmp_seconds u32
  *              5: ack_kind u8, ack_stage u8, copies u8, zone, flags u8 (bit 0 FALLBACK async,
  *                 1 LOG statement, 2 everysec, 3 LAGGING is said, 4 MAXLAG is bytes; from
- *                 MAP_LEVEL_COPIES on: 5 FEED zone, 6 FEED follower),
+ *                 MAP_LEVEL_COPIES on: 5 FEED zone, 6 FEED follower; from
+ *                 MAP_LEVEL_FOLLOWERS on: 7 MAXLAG is operations),
  *                 lagging u8, maxlag u64: where the strategy is primary, and only there
  *   partition  keyspace u32, index u16, first_slot u16, last_slot u16, founders u16, moved u16,
  *              wish u16, held u16, prefers u8, epoch u64, settled u64
@@ -216,7 +217,7 @@ enum primary_flag {
     FLAG_BYTES = 16,
     FLAG_FEED_ZONE = 32,
     FLAG_FEED_FOLLOWER = 64,
-    FLAGS = 127,
+    FLAG_OPERATIONS = 128,
 };
 
 static void put_primary(struct wire_writer *w, const struct primary_options *o)
@@ -225,7 +226,8 @@ static void put_primary(struct wire_writer *w, const struct primary_options *o)
                      (o->log == PRIMARY_STATEMENT ? FLAG_STATEMENT : 0u) |
                      (o->sync == PRIMARY_EVERYSEC ? FLAG_EVERYSEC : 0u) |
                      (o->lagging_said ? FLAG_LAGGING : 0u) |
-                     (o->maxlag_is_bytes ? FLAG_BYTES : 0u) |
+                     (o->maxlag_unit == MAXLAG_BYTES ? FLAG_BYTES : 0u) |
+                     (o->maxlag_unit == MAXLAG_OPERATIONS ? FLAG_OPERATIONS : 0u) |
                      (o->feed == PRIMARY_FEED_ZONE ? FLAG_FEED_ZONE : 0u) |
                      (o->feed == PRIMARY_FEED_FOLLOWER ? FLAG_FEED_FOLLOWER : 0u);
     wire_put_u8(w, (uint8_t)o->ack.kind);
@@ -300,15 +302,18 @@ static void get_primary(struct wire_reader *r, struct primary_options *o)
     o->log = (flags & FLAG_STATEMENT) != 0 ? PRIMARY_STATEMENT : PRIMARY_LOGICAL;
     o->sync = (flags & FLAG_EVERYSEC) != 0 ? PRIMARY_EVERYSEC : PRIMARY_ALWAYS;
     o->lagging_said = (flags & FLAG_LAGGING) != 0;
-    o->maxlag_is_bytes = (flags & FLAG_BYTES) != 0;
+    o->maxlag_unit = (flags & FLAG_BYTES) != 0        ? MAXLAG_BYTES
+                     : (flags & FLAG_OPERATIONS) != 0 ? MAXLAG_OPERATIONS
+                                                      : MAXLAG_TIME;
     o->feed = (flags & FLAG_FEED_ZONE) != 0       ? PRIMARY_FEED_ZONE
               : (flags & FLAG_FEED_FOLLOWER) != 0 ? PRIMARY_FEED_FOLLOWER
                                                   : PRIMARY_FEEDS;
-    bool twice = (flags & FLAG_FEED_ZONE) != 0 && (flags & FLAG_FEED_FOLLOWER) != 0;
+    uint8_t feeds = FLAG_FEED_ZONE | FLAG_FEED_FOLLOWER, units = FLAG_BYTES | FLAG_OPERATIONS;
+    bool twice = (flags & feeds) == feeds || (flags & units) == units;
     o->lagging = wire_get_u8(r);
     o->maxlag = wire_get_u64(r);
-    r->bad = r->bad || (flags & ~FLAGS) != 0 || twice || memchr(o->ack.zone, 0, length) != NULL ||
-             !primary_options_are_sound(o);
+    r->bad =
+        r->bad || twice || memchr(o->ack.zone, 0, length) != NULL || !primary_options_are_sound(o);
 }
 
 /* MAP_NEWER: a field that this binary does not know. */

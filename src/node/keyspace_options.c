@@ -360,17 +360,6 @@ static bool is_of_primary_alone(struct span name)
     return o != NULL && o->of == OF_PRIMARY;
 }
 
-/* What can be said, and what nothing carries out yet. */
-static bool is_built(const struct primary_options *o, struct text *why)
-{
-    bool built = o->maxlag == 0 || o->lagging != PRIMARY_REJECT;
-    if (!built) {
-        text_put(why, "ERR LAGGING REJECT is not built yet: say STALL or DROP beside MAXLAG, "
-                      "nothing was changed");
-    }
-    return built;
-}
-
 /* What is said twice or has no value is refused behind it. */
 static bool read_primary(const struct span *argv, uint32_t argc, struct keyspace_options *out,
                          struct text *why)
@@ -383,7 +372,7 @@ static bool read_primary(const struct span *argv, uint32_t argc, struct keyspace
             words[n++] = argv[i + 1];
         }
     }
-    return primary_options_read(&out->primary, words, n, why) && is_built(&out->primary, why);
+    return primary_options_read(&out->primary, words, n, why);
 }
 
 /* What requests get that say nothing must be given, also under another ACK. */

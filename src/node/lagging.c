@@ -22,9 +22,9 @@ struct lagging {
     struct partition *partition;
     struct lagging *next, *previous;
     qr_term term;
-    uint64_t bytes; /* of the log, since this began */
-    uint64_t limit; /* MAXLAG; 0: none */
-    bool limit_is_bytes;
+    uint64_t bytes;     /* of the log, since this began */
+    uint64_t limit;     /* MAXLAG; 0: none */
+    uint8_t unit;       /* enum primary_maxlag */
     uint8_t policy;     /* enum primary_lagging */
     uint16_t dropped;   /* B4 */
     uint16_t returning; /* fed again, and not yet within MAXLAG */
@@ -62,7 +62,7 @@ static void learn_limit(struct lagging *l)
         map_keyspace_of_group(l->partition->node->map, l->partition->group);
     bool limited = k != NULL && k->strategy == STRATEGY_PRIMARY;
     l->limit = limited ? k->primary.maxlag : 0;
-    l->limit_is_bytes = limited && k->primary.maxlag_is_bytes;
+    l->unit = limited ? k->primary.maxlag_unit : (uint8_t)MAXLAG_TIME;
     l->policy = limited ? k->primary.lagging : (uint8_t)PRIMARY_REJECT;
 }
 
@@ -122,7 +122,9 @@ static bool is_brought_up(const struct partition *p, const struct member_outlook
 
 static bool is_beyond(const struct lagging *l, const struct lag *lag)
 {
-    uint64_t is = l->limit_is_bytes ? lag->bytes : (uint64_t)lag->age;
+    uint64_t is = l->unit == MAXLAG_BYTES        ? lag->bytes
+                  : l->unit == MAXLAG_OPERATIONS ? lag->ops
+                                                 : (uint64_t)lag->age;
     return l->limit > 0 && is > l->limit;
 }
 
@@ -235,6 +237,28 @@ static void judge_drop(struct lagging *l, node_index i, const struct follower_si
     }
     p->replica->views.changes = 0; /* those that feed others are told (views.c) */
     partition_wake(p);             /* and group 0 is (standing.c) */
+}
+
+/* --- This node follows (B6) ------------------------------------------------------------------- */
+
+enum behind lagging_rejects(const struct partition *p)
+{
+    struct replica *r = p->replica;
+    const struct map_keyspace *k = r->viewed ? map_keyspace_of_group(p->node->map, p->group) : NULL;
+    bool rejects =
+        k != NULL && k->strategy == STRATEGY_PRIMARY && primary_options_reject(&k->primary);
+    if (!rejects || (replica_leads(r) && replica_holds_lease(r))) {
+        return BEHIND_NOT;
+    }
+    struct proofs_limit limit = { k->primary.maxlag, k->primary.maxlag_unit == MAXLAG_OPERATIONS };
+    enum behind behind = r->proofs == NULL
+                             ? BEHIND_UNKNOWN
+                             : proofs_behind(r->proofs, r->applied, p->node->clock, &limit);
+    if (behind != BEHIND_NOT) {
+        replica_ask_ahead(r);
+    }
+    bool vain = behind == BEHIND_UNKNOWN && !replica_may_ask(r);
+    return vain ? BEHIND_TOO_FAR : behind;
 }
 
 /* --- Turns ------------------------------------------------------------------------------------ */

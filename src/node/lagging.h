@@ -13,12 +13,16 @@
  *    copies than ACK says. It is fed again once it answers in time for DROP_PAUSE.
  * B5 The alarm LAG is raised about a node when one of the partitions that are led here finds it
  *    behind by lag-alarm-ms, or beyond MAXLAG, or its feed does not move though it is connected; it
- *    is over when none finds it behind by a quarter of that. */
+ *    is over when none finds it behind by a quarter of that.
+ * B6 LAGGING REJECT: a follower further behind refuses reads that it would answer by itself. It
+ *    finds that out by itself, also when it is cut off: while it is read from it asks for indexes
+ *    (proofs.h), and what it has not heard of for so long it lacks. Writers notice nothing. */
 #ifndef NODE_LAGGING_H
 #define NODE_LAGGING_H
 
 #include "base/limits.h"
 #include "cluster/lag.h"
+#include "node/proofs.h"
 
 struct lagging; /* of one partition */
 struct node;
@@ -75,6 +79,8 @@ void lagging_look(struct node *node, qr_time now);
 
 /* B3: a write that has come at `since` has waited for long enough. */
 bool lagging_refuses(const struct partition *partition, qr_time since);
+/* B6: of this node's replica, which follows. */
+enum behind lagging_rejects(const struct partition *partition);
 /* B4 */
 bool lagging_is_dropped(const struct partition *partition, node_index member);
 

@@ -283,7 +283,7 @@ void local_cmd_KEYSPACE_HELP(struct client *client, const struct span *argv, uin
         "CREATE <name> STRATEGY primary [<option> <value> ...]",
         "    Makes a keyspace with a primary. Options: those of raft but for LEASE and HISTORY,",
         "    ACK \"LOCAL|ANY k [OF zone]|ALL [OF zone] [ON received|durable|applied]\",",
-        "    FALLBACK fail|async, MAXLAG time|bytes, LAGGING STALL|DROP,",
+        "    FALLBACK fail|async, MAXLAG time|bytes|operations, LAGGING REJECT|STALL|DROP,",
         "    LOG logical|statement, APPENDFSYNC always|everysec, FEED primary|zone|follower.",
         "DISCARDS <name> [SCAN <cursor> [COUNT <count>]|STATS]",
         "    What this node has discarded of the keyspace: writes with their reasons, or counts.",

@@ -99,16 +99,15 @@ static bool level_is_too_low(struct node *node, struct pending *p)
 static bool fields_need_level(struct node *node, struct pending *p, const struct map_keyspace *k)
 {
     bool primary = strategy_has_views(k);
-    bool late = primary && primary_options_are_late(&k->primary);
-    uint32_t needed = late ? MAP_LEVEL_COPIES : primary ? MAP_LEVEL_PRIMARY : MAP_LEVEL_REQUESTS;
+    uint32_t needed = primary ? primary_options_level(&k->primary) : MAP_LEVEL_REQUESTS;
     if (!map_keyspace_has_fields(k) || control_level(node) >= needed) {
         return false;
     }
     orders_refuse(p,
                   "UPGRADE %s level %u of the cluster, and level %u is active: when all "
                   "nodes run this version, CLUSTER UPGRADE FINALIZE raises it; nothing was changed",
-                  primary && !late ? "strategy primary needs" : "these options need", needed,
-                  control_level(node));
+                  needed == MAP_LEVEL_PRIMARY ? "strategy primary needs" : "these options need",
+                  needed, control_level(node));
     return true;
 }
 

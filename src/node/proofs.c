@@ -31,8 +31,8 @@ void proofs_confirmed(struct proofs *p, qr_req first, uint32_t count, qr_slot sl
     qr_time at = settle(p, first, first + count);
     if (at != 0) {
         uint32_t i = p->told_count < 2 ? p->told_count++ : 1;
-        p->told[i].slot = slot;
-        p->told[i].at = at;
+        p->told[i].slot = p->newest.slot = slot;
+        p->told[i].at = p->newest.at = at;
     }
 }
 
@@ -49,6 +49,29 @@ qr_time proofs_fresh_at(struct proofs *p, qr_slot applied)
         p->told_count--;
     }
     return p->fresh_at;
+}
+
+/* The oldest question without an answer, or answer that is not applied; 0: there is none. */
+static qr_time waits_since(const struct proofs *p)
+{
+    return p->told_count > 0 ? p->told[0].at : p->ask_count > 0 ? p->asks[0].at : 0;
+}
+
+enum behind proofs_behind(struct proofs *p, qr_slot applied, qr_time now,
+                          const struct proofs_limit *limit)
+{
+    qr_time fresh_at = proofs_fresh_at(p, applied), since = waits_since(p);
+    qr_time known = limit->is_entries ? p->newest.at : fresh_at;
+    qr_time life = limit->is_entries ? PROOFS_LIFE : (qr_time)limit->most;
+    qr_time patience = life < PROOFS_PATIENCE ? life : PROOFS_PATIENCE;
+    if (known == 0 || now - known > life) {
+        return since != 0 && now - since > patience ? BEHIND_TOO_FAR : BEHIND_UNKNOWN;
+    }
+    bool lacks = limit->is_entries && p->newest.slot > applied;
+    if (lacks && p->newest.slot - applied > limit->most) {
+        return BEHIND_TOO_FAR;
+    }
+    return now - known > life / 2 ? BEHIND_AGES : BEHIND_NOT;
 }
 
 void proofs_late(struct proofs *p, qr_time now)

@@ -19,11 +19,11 @@ struct proofs {
     struct {
         qr_slot slot;
         qr_time at;
-    } told[2]; /* that are to be applied: the next, and the latest */
+    } told[2], newest; /* that are to be applied: the next, and the latest; and of all */
     uint8_t ask_count, told_count;
-    bool wanted;         /* one is to be asked for in the next turn */
-    uint8_t lates;       /* so many times in a row one came late, */
-    qr_time late_until;  /* and the leader is asked to read until then */
+    bool wanted;        /* one is to be asked for in the next turn */
+    uint8_t lates;      /* so many times in a row one came late, */
+    qr_time late_until; /* and the leader is asked to read until then */
 };
 
 /* Reads from that number on were given to the protocol. */
@@ -39,6 +39,23 @@ static inline void proofs_in_time(struct proofs *p)
 }
 /* The state has come as far as that slot: how fresh it is. */
 qr_time proofs_fresh_at(struct proofs *p, qr_slot applied);
+
+/* How far a state may be behind (lagging.h B6): microseconds, or entries. */
+struct proofs_limit {
+    uint64_t most;
+    bool is_entries;
+};
+#define PROOFS_LIFE QR_SECOND                  /* so long an index tells what entries there are */
+#define PROOFS_PATIENCE (100 * QR_MILLISECOND) /* then what one lacks is late */
+
+enum behind {
+    BEHIND_NOT,
+    BEHIND_AGES, /* not yet: another index is to be asked for */
+    BEHIND_UNKNOWN,
+    BEHIND_TOO_FAR, /* or nobody has said in time that it is not */
+};
+enum behind proofs_behind(struct proofs *p, qr_slot applied, qr_time now,
+                          const struct proofs_limit *limit);
 
 /* Whether one was asked for at `since` or later and has no answer. */
 static inline bool proofs_awaits(const struct proofs *p, qr_time since)

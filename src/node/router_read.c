@@ -8,6 +8,7 @@
 #include "node/router_internal.h"
 
 #include "cluster/freshness.h"
+#include "node/lagging.h"
 #include "node/quota.h"
 #include "node/replica.h"
 
@@ -19,6 +20,23 @@ static bool wants_proof(const struct node *node, const struct strand *strand,
 {
     qr_time wrote = strand->wrote_at;
     return strand->unsure || (wrote != 0 && node->clock - wrote < wants->window);
+}
+
+/* Of a read that this replica, which follows, would answer by itself (lagging.h B6). Of whom nobody
+ * knows whether it is behind, for example since nobody has read there for long, asks the leader how
+ * far it should be, and that one answers until it knows. */
+static enum serve unless_behind(const struct partition *partition, enum serve serve)
+{
+    switch (lagging_rejects(partition)) {
+    case BEHIND_NOT:
+    case BEHIND_AGES:
+        return serve;
+    case BEHIND_UNKNOWN:
+        return SERVE_ELSEWHERE;
+    case BEHIND_TOO_FAR:
+        return SERVE_BEHIND;
+    }
+    qr_unreachable();
 }
 
 static enum serve serves(const struct router *router, const struct partition *partition,
@@ -39,7 +57,8 @@ static enum serve serves(const struct router *router, const struct partition *pa
     if (ages || (freshness.trusted && !freshness.current)) {
         replica_ask_ahead(partition->replica);
     }
-    return serve;
+    bool by_itself = serve == SERVE_NOW || (serve == SERVE_ASK && wish.level == READ_BOUNDED);
+    return by_itself && !freshness.leads ? unless_behind(partition, serve) : serve;
 }
 
 /* What comes before it in its strand has its answers, or gets them here and earlier (N2). */
@@ -124,6 +143,27 @@ bool router_serve_now(struct router *router, struct pending *p)
     return true;
 }
 
+/* How far this node's replica is behind, as far as it knows; -1: it does not. */
+static long long lag_ms(const struct pending *p)
+{
+    struct freshness freshness = { 0 };
+    if (p->partition->replica != NULL) {
+        replica_freshness(p->partition->replica, &freshness);
+    }
+    qr_time lag = p->node->clock - freshness.fresh_at;
+    return freshness.fresh_at == 0 ? -1 : (long long)((lag + QR_MILLISECOND - 1) / QR_MILLISECOND);
+}
+
+static void refuse_behind(struct pending *p)
+{
+    p->node->stats.stale++;
+    reply_errorf(stream_reply(p),
+                 "STALE %lld this replica is behind by more than MAXLAG and answers no reads until "
+                 "it has caught up, the command was not applied",
+                 lag_ms(p));
+    stream_answered(p, STATUS_STALE);
+}
+
 bool router_read_here(struct router *router, struct pending *p)
 {
     if (p->wants.level == READ_SNAPSHOT) {
@@ -149,8 +189,10 @@ bool router_read_here(struct router *router, struct pending *p)
         replica_read(p->partition->replica, p);
     } else if (serve == SERVE_NOW) {
         router_serve_unproven(p);
+    } else if (serve == SERVE_BEHIND) {
+        refuse_behind(p);
     }
-    return asks || serve == SERVE_NOW;
+    return asks || serve == SERVE_NOW || serve == SERVE_BEHIND;
 }
 
 /* Nothing of its stream is ahead of it. Under a lease the leader may also answer what needs a
@@ -198,17 +240,6 @@ void router_prove(struct pending *p)
     if (p->spec->place == PLACE_READ && p->wants.level == READ_SESSION) {
         p->wants.level = READ_LINEARIZABLE;
     }
-}
-
-/* How far this node's replica is behind, as far as it knows; -1: it does not. */
-static long long lag_ms(const struct pending *p)
-{
-    struct freshness freshness = { 0 };
-    if (p->partition->replica != NULL) {
-        replica_freshness(p->partition->replica, &freshness);
-    }
-    qr_time lag = p->node->clock - freshness.fresh_at;
-    return freshness.fresh_at == 0 ? -1 : (long long)((lag + QR_MILLISECOND - 1) / QR_MILLISECOND);
 }
 
 bool router_index_is_late(const struct pending *p, qr_time now)

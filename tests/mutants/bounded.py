@@ -6,7 +6,7 @@ NODE = [
      "router_read.c", "bool knows = p->partition->group != 0 ||",
      "bool knows = p->partition->group == 0 ||"),
     ("bounded: as fresh as the answer", "unit/node/proofs", "proofs.c",
-     "p->told[i].at = at;", "p->told[i].at = at + 500;"),
+     "p->told[i].at = p->newest.at = at;", "p->told[i].at = p->newest.at = at + 500;"),
     ("bounded: fresh before it is applied", "unit/node/proofs", "proofs.c",
      "while (p->told_count > 0 && p->told[0].slot <= applied) {",
      "while (p->told_count > 0 && applied > 0) {"),

@@ -70,10 +70,13 @@ OPTIONS = "unit/node/keyspace_options"
 ORDERS = "unit/node/order_primary"
 
 NODE = [
-    ("primary: what nothing carries out is promised", OPTIONS, "keyspace_options.c",
-     "primary_options_read(&out->primary, words, n, why) && is_built(&out->primary, why);",
-     "primary_options_read(&out->primary, words, n, why) && "
-     "(is_built(&out->primary, why) || true);"),
+    ("primary: older nodes are to refuse reads", ORDERS, "../cluster/primary_options.c",
+     "o->maxlag_unit == MAXLAG_OPERATIONS || primary_options_reject(o);",
+     "o->maxlag_unit == MAXLAG_OPERATIONS;"),
+    ("primary: a follower is to tell bytes that it does not have", "unit/cluster/primary_options",
+     "../cluster/primary_options.c",
+     "if (primary_options_reject(options) && options->maxlag_unit == MAXLAG_BYTES) {",
+     "if (false) {"),
     ("primary: reads that ACK LOCAL does not give, by default", OPTIONS, "keyspace_options.c",
      "return !primary || gives_default(out, fresh || said ? &out->read : &now->read, why);",
      "return !primary || gives_default(out, &out->read, why) || true;"),
@@ -91,7 +94,7 @@ NODE = [
      '{ "LOG", GIVEN_LOG, OF_PRIMARY, false, read_already },',
      '{ "LOG", GIVEN_LOG, OF_PRIMARY, true, read_already },'),
     ("primary: at a level that does not know it", ORDERS, "order_keyspace.c",
-     "primary ? MAP_LEVEL_PRIMARY : MAP_LEVEL_REQUESTS;", "MAP_LEVEL_REQUESTS;"),
+     "primary ? primary_options_level(&k->primary) : MAP_LEVEL_REQUESTS;", "MAP_LEVEL_REQUESTS;"),
     ("primary: made with fewer replicas than copies", ORDERS, "order_keyspace.c",
      "ack->kind == ACK_ANY ? ack->n + 1u", "ack->kind == ACK_ANY ? 1u"),
     ("primary: ALTER does not look at ACK", ORDERS, "order_keyspace.c",

@@ -64,6 +64,8 @@ static void test_options_read_back_the_same(void **state)
         "ACK \"LOCAL ON durable\" FALLBACK fail LOG statement APPENDFSYNC always FEED follower",
         "ACK \"ALL OF b-1 ON received\" FALLBACK fail MAXLAG 10s LAGGING STALL LOG logical "
         "APPENDFSYNC everysec",
+        "ACK \"ANY 1 ON durable\" FALLBACK fail MAXLAG 7ops LAGGING REJECT LOG logical "
+        "APPENDFSYNC always",
         "ACK \"ANY 1 ON durable\" FALLBACK fail MAXLAG 7b LAGGING DROP LOG logical "
         "APPENDFSYNC always",
         "ACK \"ANY 1 ON durable\" FALLBACK fail MAXLAG 86400s LAGGING REJECT LOG logical "
@@ -89,16 +91,19 @@ static void test_maxlag_0_takes_the_rest_with_it(void **state)
     struct primary_options o = primary_options_default(), none = o;
     assert_true(read(&o, "MAXLAG 5mb LAGGING STALL", why));
     assert_int_equal(o.maxlag, 5 << 20);
-    assert_true(o.maxlag_is_bytes);
+    assert_int_equal(o.maxlag_unit, MAXLAG_BYTES);
     assert_true(read(&o, "MAXLAG 3s", why));
-    assert_false(o.maxlag_is_bytes);
+    assert_int_equal(o.maxlag_unit, MAXLAG_TIME);
+    assert_true(read(&o, "MAXLAG 1000ops", why));
+    assert_int_equal(o.maxlag, 1000);
+    assert_int_equal(o.maxlag_unit, MAXLAG_OPERATIONS);
     assert_true(read(&o, "MAXLAG 0", why));
     assert_memory_equal(&o, &none, sizeof o);
 }
 
 #define MAXLAG_IS                                                                                \
-    "ERR MAXLAG is a time such as 500ms or 10s, a number of bytes such as 64mb, or 0 for none, " \
-    "not "
+    "ERR MAXLAG is a time such as 500ms or 10s, a number of bytes such as 64mb or of operations " \
+    "such as 1000ops, or 0 for none, not "
 
 static void test_what_is_no_option_is_refused_in_words(void **state)
 {
@@ -120,6 +125,9 @@ static void test_what_is_no_option_is_refused_in_words(void **state)
         { "MAXLAG 0s", MAXLAG_IS "'0s'" UNCHANGED },
         { "MAXLAG 0mb", MAXLAG_IS "'0mb'" UNCHANGED },
         { "MAXLAG s", MAXLAG_IS "'s'" UNCHANGED },
+        { "MAXLAG ops", MAXLAG_IS "'ops'" UNCHANGED },
+        { "MAXLAG 0ops", MAXLAG_IS "'0ops'" UNCHANGED },
+        { "MAXLAG 9223372036854775808ops", MAXLAG_IS "'9223372036854775808ops'" UNCHANGED },
         { "MAXLAG -1s", MAXLAG_IS "'-1s'" UNCHANGED },
         { "MAXLAG 86401s", MAXLAG_IS "'86401s'" UNCHANGED },
         { "MAXLAG 86400001ms", MAXLAG_IS "'86400001ms'" UNCHANGED },
@@ -215,6 +223,10 @@ static void test_what_contradicts_itself_is_refused(void **state)
         { "LAGGING REJECT", 3, 0,
           "ERR LAGGING says what happens beyond MAXLAG, and there is none" UNCHANGED },
         { "LAGGING REJECT MAXLAG 1s", 3, 0, NULL },
+        { "MAXLAG 1000ops", 3, 0, NULL },
+        { "MAXLAG 64mb", 3, 0,
+          "ERR LAGGING REJECT wants MAXLAG as a time or in operations: a follower cannot tell the "
+          "bytes of what it does not have" UNCHANGED },
         { "ACK ALL MAXLAG 1s LAGGING DROP", 3, 0,
           "ERR ACK ALL ON durable needs every copy, and LAGGING DROP would leave one "
           "out" UNCHANGED },

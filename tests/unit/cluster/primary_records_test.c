@@ -57,8 +57,10 @@ static void test_options_come_back(void **state)
     assert_options(&o, MAP_OK);
     memset(o.ack.zone, 'z', sizeof o.ack.zone - 1);
     assert_options(&o, MAP_OK);
-    o.maxlag_is_bytes = true;
+    o.maxlag_unit = MAXLAG_BYTES;
     o.maxlag = INT64_MAX;
+    assert_options(&o, MAP_OK);
+    o.maxlag_unit = MAXLAG_OPERATIONS;
     assert_options(&o, MAP_OK);
     o.ack = (struct ack){ .kind = ACK_ANY, .stage = ACK_RECEIVED, .n = MEMBERS_MAX - 1 };
     o.lagging = PRIMARY_DROP;
@@ -88,8 +90,8 @@ static void test_options_that_cannot_be(void **state)
     o[8].lagging_said = true; /* of no lag */
     o[9].maxlag = PRIMARY_MAXLAG_TIME + QR_MILLISECOND;
     o[10].maxlag = 1; /* less than can be said */
-    o[11].maxlag_is_bytes = true;
-    o[12].maxlag_is_bytes = true;
+    o[11].maxlag_unit = MAXLAG_BYTES;
+    o[12].maxlag_unit = MAXLAG_OPERATIONS;
     o[12].maxlag = (uint64_t)INT64_MAX + 1;
     o[13].sync = PRIMARY_EVERYSEC; /* contradicts ON durable */
     for (size_t i = 0; i < ARRAY_COUNT(o); i++) {

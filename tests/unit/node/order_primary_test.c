@@ -60,6 +60,12 @@ static void it_needs_the_level_that_brought_it(void **state)
                                                    .next_group = GROUP_FIRST + 1 });
     refuse(CREATE, "a STRATEGY primary ACK ALL~ON~applied",
            "-UPGRADE these options need level 5 of the cluster, and level 4 is active");
+    put_settings(node.map, &(struct map_settings){ .level = MAP_LEVEL_FOLLOWERS - 1,
+                                                   .next_group = GROUP_FIRST + 1 });
+    refuse(CREATE, "a STRATEGY primary MAXLAG 5ops LAGGING STALL",
+           "-UPGRADE these options need level 6 of the cluster, and level 5 is active");
+    refuse(CREATE, "a STRATEGY primary MAXLAG 5s",
+           "-UPGRADE these options need level 6 of the cluster, and level 5 is active");
     put_settings(node.map, &(struct map_settings){ .level = MAP_LEVEL_REQUESTS - 1,
                                                    .next_group = GROUP_FIRST + 1 });
     refuse(CREATE, "c STRATEGY raft HISTORY 1s",

@@ -132,6 +132,68 @@ static void test_an_index_of_an_unknown_time_tells_nothing(void **state)
     assert_int_equal(proofs_fresh_at(&p, 12), 20);
 }
 
+#define MS QR_MILLISECOND
+
+/* An index that was asked for then, and says that. */
+static void tell(struct proofs *p, qr_time asked, qr_slot slot)
+{
+    static qr_req req;
+    proofs_asked(p, ++req, asked);
+    proofs_confirmed(p, req, 1, slot);
+}
+
+/* lagging.h B6 */
+static void test_a_state_is_behind_by_the_age_of_what_it_has_asked_for(void **state)
+{
+    const struct proofs_limit limit = { .most = 1000 * MS };
+    struct proofs p = { 0 };
+    (void)state;
+    assert_int_equal(proofs_behind(&p, 9, 5000 * MS, &limit), BEHIND_UNKNOWN);
+    tell(&p, 5000 * MS, 10);
+    assert_int_equal(proofs_behind(&p, 9, 5100 * MS, &limit), BEHIND_UNKNOWN); /* soon, perhaps */
+    assert_int_equal(proofs_behind(&p, 9, 5100 * MS + 1, &limit), BEHIND_TOO_FAR);
+    assert_int_equal(proofs_behind(&p, 10, 5100 * MS + 1, &limit), BEHIND_NOT);
+    assert_int_equal(proofs_behind(&p, 10, 5500 * MS, &limit), BEHIND_NOT);
+    assert_int_equal(proofs_behind(&p, 10, 5500 * MS + 1, &limit), BEHIND_AGES);
+    assert_int_equal(proofs_behind(&p, 10, 6000 * MS, &limit), BEHIND_AGES);
+    assert_int_equal(proofs_behind(&p, 10, 6000 * MS + 1, &limit), BEHIND_UNKNOWN);
+}
+
+static void test_who_hears_nothing_is_behind(void **state)
+{
+    const struct proofs_limit limit = { .most = 1000 * MS }, tight = { .most = 10 * MS };
+    struct proofs p = { 0 };
+    (void)state;
+    tell(&p, 5000 * MS, 10);
+    proofs_asked(&p, 1000, 5600 * MS);
+    proofs_asked(&p, 1001, 5990 * MS);
+    assert_int_equal(proofs_behind(&p, 10, 6000 * MS, &limit), BEHIND_AGES);
+    assert_int_equal(proofs_behind(&p, 10, 6000 * MS + 1, &limit), BEHIND_TOO_FAR);
+    assert_int_equal(proofs_behind(&p, 10, 5610 * MS, &tight), BEHIND_UNKNOWN);
+    assert_int_equal(proofs_behind(&p, 10, 5610 * MS + 1, &tight), BEHIND_TOO_FAR);
+    proofs_refused(&p, 1000, 2); /* nobody led: nothing is late */
+    assert_int_equal(proofs_behind(&p, 10, 6000 * MS + 1, &limit), BEHIND_UNKNOWN);
+}
+
+/* An index says for a second how many there are; by it one is behind at once. */
+static void test_a_state_is_behind_by_the_entries_that_it_lacks(void **state)
+{
+    const struct proofs_limit limit = { .most = 20, .is_entries = true };
+    struct proofs p = { 0 };
+    (void)state;
+    assert_int_equal(proofs_behind(&p, 80, 5000 * MS, &limit), BEHIND_UNKNOWN);
+    tell(&p, 5000 * MS, 100);
+    assert_int_equal(proofs_behind(&p, 79, 5000 * MS, &limit), BEHIND_TOO_FAR);
+    assert_int_equal(proofs_behind(&p, 80, 5500 * MS, &limit), BEHIND_NOT);
+    assert_int_equal(proofs_behind(&p, 80, 5500 * MS + 1, &limit), BEHIND_AGES);
+    assert_int_equal(proofs_behind(&p, 80, 6000 * MS + 1, &limit), BEHIND_TOO_FAR);
+    assert_int_equal(proofs_behind(&p, 100, 6000 * MS + 1, &limit), BEHIND_UNKNOWN);
+    tell(&p, 6000 * MS, 101);
+    tell(&p, 6100 * MS, 130);
+    assert_int_equal(proofs_behind(&p, 109, 6100 * MS, &limit), BEHIND_TOO_FAR);
+    assert_int_equal(proofs_behind(&p, 200, 6100 * MS, &limit), BEHIND_NOT); /* and more came */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -144,6 +206,9 @@ int main(void)
         cmocka_unit_test(test_lateness_is_forgotten_later_each_time_up_to_a_bound),
         cmocka_unit_test(test_what_is_not_applied_yet_is_kept_F3),
         cmocka_unit_test(test_an_index_of_an_unknown_time_tells_nothing),
+        cmocka_unit_test(test_a_state_is_behind_by_the_age_of_what_it_has_asked_for),
+        cmocka_unit_test(test_who_hears_nothing_is_behind),
+        cmocka_unit_test(test_a_state_is_behind_by_the_entries_that_it_lacks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

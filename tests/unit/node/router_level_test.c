@@ -13,6 +13,10 @@
 #include "node/replica.h"
 #include "router_world.h"
 
+#define REFUSED                                                                              \
+    "-STALE 1 this replica is behind by more than MAXLAG and answers no reads until it has " \
+    "caught up, the command was not applied\r\n"
+
 static void read_at(enum read_level level, const char *key)
 {
     world->client.wants.level = (uint8_t)level;
@@ -207,6 +211,44 @@ static void test_a_node_that_was_removed_answers_nothing_by_itself(void **state)
 
 #define ROUTER_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+/* lagging.h B6: at once, whatever way it would have been answered here. */
+static void test_who_is_behind_by_more_than_MAXLAG_refuses_U22(void **state)
+{
+    (void)state;
+    fresh_follower();
+    world->rejects = BEHIND_AGES;
+    read_at(READ_LOCAL, "a");
+    assert_int_equal(world->replica.at_once, 1);
+    world->rejects = BEHIND_TOO_FAR;
+    read_at(READ_LOCAL, "b");
+    read_at(READ_PREFIX, "c");
+    read_within(QR_SECOND, "d");
+    read_within(1, "e"); /* it would have asked */
+    assert_int_equal(world->replica.at_once, 1);
+    assert_int_equal(world->replica.unproven, 0);
+    assert_string_equal(world->peers.forwarded, "");
+    assert_int_equal(world->node.stats.stale, 4);
+    assert_heard(REFUSED REFUSED REFUSED REFUSED);
+    read_at(READ_LINEARIZABLE, "f"); /* which has a proof */
+    read_at(READ_LEADER, "g");
+    assert_int_equal(world->node.stats.stale, 4);
+    world->rejects = BEHIND_NOT;
+    read_at(READ_LOCAL, "h");
+    assert_int_equal(world->node.stats.stale, 4);
+}
+
+static void test_of_whom_nobody_knows_whether_it_is_behind_the_leader_answers_U22(void **state)
+{
+    (void)state;
+    fresh_follower();
+    world->rejects = BEHIND_UNKNOWN;
+    read_at(READ_LOCAL, "a");
+    read_within(QR_SECOND, "b");
+    assert_int_equal(world->replica.at_once, 0);
+    assert_int_equal(world->replica.unproven, 0);
+    assert_string_equal(world->peers.forwarded, "1:a 1:b ");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -223,6 +265,8 @@ int main(void)
         ROUTER_TEST(test_an_index_that_does_not_come_is_given_up_for_the_leader),
         ROUTER_TEST(test_without_a_leader_it_is_told_how_old_the_state_is_U3),
         ROUTER_TEST(test_a_node_that_was_removed_answers_nothing_by_itself),
+        ROUTER_TEST(test_who_is_behind_by_more_than_MAXLAG_refuses_U22),
+        ROUTER_TEST(test_of_whom_nobody_knows_whether_it_is_behind_the_leader_answers_U22),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -72,6 +72,12 @@ bool lagging_refuses(const struct partition *p, qr_time since)
     return world->behind && p->node->clock - since >= STALL_PATIENCE;
 }
 
+enum behind lagging_rejects(const struct partition *p)
+{
+    assert_false(p->replica->leads);
+    return world->rejects;
+}
+
 bool replica_has_room(const struct replica *r, size_t n)
 {
     (void)n;

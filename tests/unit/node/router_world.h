@@ -67,7 +67,8 @@ struct world {
     struct reply out;
     struct rope_bin bin;
     qr_time now;
-    bool behind; /* a follower is, by more than MAXLAG */
+    bool behind;         /* a follower is, by more than MAXLAG */
+    enum behind rejects; /* this one, where it follows */
     uint32_t replicas_here;
 };
 

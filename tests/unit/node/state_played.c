@@ -47,6 +47,12 @@ void lagging_turn(struct partition *p, qr_slot before, uint64_t bytes)
     (void)bytes;
 }
 
+enum behind lagging_rejects(const struct partition *p)
+{
+    (void)p;
+    return BEHIND_NOT;
+}
+
 bool lagging_is_dropped(const struct partition *p, node_index member)
 {
     (void)p;
