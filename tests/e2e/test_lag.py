@@ -83,12 +83,13 @@ def keyspace_lag(node, keyspace="cart"):
 def test_keyspace_lag_tells_state_bytes_and_time_at_any_node():
     with Cluster(3) as cluster:
         create(cluster, "LOCAL", "MAXLAG", "500ms", "LAGGING", "STALL")
-        leads = primary(cluster)
-        slow, other = [node for node in cluster.nodes if node is not leads]
+        leads, zero = primary(cluster), cluster.leader()  # of group 0, who answers
+        slow = next(node for node in cluster.nodes if node not in (leads, zero))
+        other = next(node for node in cluster.nodes if node not in (leads, slow))
 
         def tells(number, **what):
-            row = keyspace_lag(other)[number]
-            return all(row[name] == value for name, value in what.items()) and row
+            row = keyspace_lag(other).get(number, {})
+            return all(row.get(name) == value for name, value in what.items()) and row
         for node in (slow, other):
             wait_for(lambda n=node: tells(n.number, state="online", lag=0, lag_bytes=0, lag_ms=0),
                      "nothing is lacked")
