@@ -93,16 +93,6 @@ static void refuse_text(struct client *client, const struct command_spec *spec,
     end_local(client, p);
 }
 
-static void write_too_long(struct reply *reply, const struct span *argv, uint32_t argc)
-{
-    (void)argv;
-    (void)argc;
-    reply_errorf(reply,
-                 "ERR command is too large (at most %u arguments, and at most %u bytes of those "
-                 "that are not longer than %u): send it in parts",
-                 (unsigned)STEP_ARGUMENTS_MAX, (unsigned)STEP_BYTES_MAX, (unsigned)LARGE_BYTES);
-}
-
 /* It has authenticated itself, or need not (any more). */
 bool client_is_known(const struct client *client)
 {
@@ -222,23 +212,6 @@ static bool is_refused(struct client *client, const struct command_spec *spec,
     return true;
 }
 
-/* What is asked the keyspace does not give: it is told. */
-static bool is_in_vain(struct client *client, const struct command_spec *spec,
-                       const struct map_keyspace *keyspace)
-{
-    struct reply answer;
-    if (!client_may_ask_in_vain(client, keyspace)) {
-        return false;
-    }
-    reply_init(&answer, client->version);
-    bool is = client_asks_in_vain_by(client, spec, keyspace, &answer);
-    if (is) {
-        refuse_with(client, spec, &answer);
-    }
-    reply_free(&answer);
-    return is;
-}
-
 /* --- To the router -------------------------------------------------------------------------- */
 
 static void refuse_route(struct client *client, const struct command_spec *spec,
@@ -316,6 +289,28 @@ static bool hold_for_ack(struct client *client, const struct command_spec *spec,
     return true;
 }
 
+/* What is asked the keyspace does not give: it is told, at once if this node knows what it gives by
+ * now; until then a write waits. */
+static bool is_in_vain(struct client *client, const struct command_spec *spec,
+                       const struct map_keyspace *keyspace, const struct span *argv, uint32_t argc,
+                       bool *done)
+{
+    struct reply answer;
+    *done = true;
+    if (!client_may_ask_in_vain(client, keyspace)) {
+        return false;
+    }
+    reply_init(&answer, client->version);
+    bool is = client_asks_in_vain_by(client, spec, keyspace, &answer);
+    if (is && spec->place == PLACE_WRITE && client_is_unsure_of_ack_by(client)) {
+        *done = hold_for_ack(client, spec, argv, argc);
+    } else if (is) {
+        refuse_with(client, spec, &answer);
+    }
+    reply_free(&answer);
+    return is;
+}
+
 /* A command that is not the connection's own, on its way to whoever carries it out; false: it
  * waits. */
 static bool send_on(struct client *client, const struct command_spec *spec, const struct span *argv,
@@ -323,12 +318,12 @@ static bool send_on(struct client *client, const struct command_spec *spec, cons
 {
     struct node *node = client->node;
     struct route route;
-    bool wait = spec->place == PLACE_WAIT;
+    bool wait = spec->place == PLACE_WAIT, done;
     if (!wait && route_is_plain(node, &client->selected)) {
         const struct map_keyspace *zero = map_keyspace_at(node->map, 0);
         client_settle(client, zero);
-        if (is_in_vain(client, spec, zero)) {
-            return true;
+        if (is_in_vain(client, spec, zero, argv, argc, &done)) {
+            return done;
         }
         if (client_is_unsure_of_ack(client, spec)) {
             return hold_for_ack(client, spec, argv, argc);
@@ -344,8 +339,8 @@ static bool send_on(struct client *client, const struct command_spec *spec, cons
     }
     client_settle(client, route.keyspace);
     bool refused = route.kind != ROUTE_ONE && route.kind != ROUTE_ALL;
-    if (!refused && is_in_vain(client, spec, route.keyspace)) {
-        return true;
+    if (!refused && is_in_vain(client, spec, route.keyspace, argv, argc, &done)) {
+        return done;
     }
     if (!refused && client_is_unsure_of_ack(client, spec)) {
         return hold_for_ack(client, spec, argv, argc);
@@ -387,7 +382,11 @@ static bool send_laden(struct client *client, const struct command_spec *spec,
         return false;
     }
     client_settle(client, route.keyspace);
-    if (is_in_vain(client, spec, route.keyspace)) {
+    bool done;
+    if (is_in_vain(client, spec, route.keyspace, argv, argc, &done)) {
+        if (!done) { /* it is too large to be held */
+            refuse_text(client, spec, client_refuses_ack(client), argv, argc);
+        }
         return false;
     }
     client_settle_laden(client, spec);
@@ -418,7 +417,7 @@ static void run_laden(struct client *client, const struct span *argv, uint32_t a
     } else if (spec->place != PLACE_WRITE) {
         refuse_text(client, spec, client_write_argument_too_long, beginnings, argc);
     } else if (is_too_much(client, argv, argc)) {
-        refuse_text(client, spec, write_too_long, beginnings, argc);
+        refuse_text(client, spec, client_write_too_long, beginnings, argc);
     } else if (!is_redirected(client, spec, argv, argc)) {
         cargo = send_laden(client, spec, beginnings, argv, argc) ? NULL : cargo;
     }
@@ -564,7 +563,7 @@ static bool run(struct client *client, const struct span *argv, uint32_t argc)
         return run_own(client, spec, argv, argc);
     }
     if (is_too_much(client, argv, argc)) {
-        refuse_text(client, spec, write_too_long, argv, argc);
+        refuse_text(client, spec, client_write_too_long, argv, argc);
     } else if (client_wants_no_key(client, spec)) {
         refuse_text(client, spec, client_write_no_snapshot, argv, argc);
     } else if (!is_redirected(client, spec, argv, argc)) {

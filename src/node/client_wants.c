@@ -316,6 +316,16 @@ void client_write_argument_too_long(struct reply *reply, const struct span *argv
     reply_error(reply, "ERR argument is too long");
 }
 
+void client_write_too_long(struct reply *reply, const struct span *argv, uint32_t argc)
+{
+    (void)argv;
+    (void)argc;
+    reply_errorf(reply,
+                 "ERR command is too large (at most %u arguments, and at most %u bytes of those "
+                 "that are not longer than %u): send it in parts",
+                 (unsigned)STEP_ARGUMENTS_MAX, (unsigned)STEP_BYTES_MAX, (unsigned)LARGE_BYTES);
+}
+
 void client_write_id_of_one(struct reply *reply, const struct span *argv, uint32_t argc)
 {
     (void)argv;

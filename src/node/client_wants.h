@@ -77,7 +77,7 @@ client_refusal *client_refuses_ack(const struct client *client);
 /* Why what is wanted makes no sense with a command. */
 client_refusal client_write_no_meta, client_write_no_keyspace, client_write_no_snapshot,
     client_write_with_too_long, client_write_with_in_with, client_write_argument_too_long,
-    client_write_id_of_one;
+    client_write_id_of_one, client_write_too_long;
 /* And what is late, in the words of whatever else is. */
 void client_write_late(struct reply *reply, const struct span *argv, uint32_t argc);
 

@@ -18,7 +18,7 @@ static bool read_asked(const struct client *client, const struct span *words, ui
     if (asked_read(out, words, n, &by, why)) {
         return true;
     }
-    bool views = false;
+    bool views = !node_knows_rules(client->node); /* there may be one by now */
     for (uint32_t i = 0; i < map_keyspace_count(client->node->map) && !views; i++) {
         views = strategy_has_views(map_keyspace_at(client->node->map, i));
     }

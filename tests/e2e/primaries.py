@@ -139,8 +139,9 @@ class Writes(Worker):
     """Sets one key after the other, each once, in pipelines, and notes what was said of each.
     Goes on at the next node where it gets no answer, or an error."""
 
-    def __init__(self, cluster, name="cart", number=0, depth=8, nodes=None):
+    def __init__(self, cluster, name="cart", number=0, depth=8, nodes=None, asks=()):
         super().__init__()
+        self.before = ("WITH", len(asks), *asks) if asks else ()
         self.cluster, self.space, self.number, self.depth = cluster, name, number, depth
         self.nodes = nodes or cluster.nodes
         self.given = 0
@@ -156,7 +157,7 @@ class Writes(Worker):
         values = {key: b"v" + key for key in keys}
         self.uncertain.update(dict.fromkeys(keys, "no answer"))
         fine = True
-        replies = connection.each_of([("SET", key, values[key]) for key in keys])
+        replies = connection.each_of([(*self.before, "SET", key, values[key]) for key in keys])
         for key, reply in zip(keys, replies):
             if reply == "OK":
                 self.done[key] = values[key]
@@ -207,8 +208,10 @@ class Writes(Worker):
 
 
 @contextlib.contextmanager
-def writing(cluster, name="cart", clients=4, depth=8, nodes=None):
-    writers = [Writes(cluster, name, number, depth, nodes) for number in range(clients)]
+def writing(cluster, name="cart", clients=4, depth=8, nodes=None, first=0, asks=()):
+    """Each of its writes asks for that."""
+    writers = [Writes(cluster, name, first + number, depth, nodes, asks)
+               for number in range(clients)]
     for writer in writers:
         writer.start()
     try:

@@ -5,7 +5,8 @@ import time
 import pytest
 
 from cluster import CALM, Cluster, wait_for
-from primaries import attempt, create, local, place, primary, try_local, wait_writes
+from primaries import (attempt, create, judge, local, place, primary, try_local, wait_writes,
+                       writing)
 from resp import Error
 
 EVERYSEC = ["APPENDFSYNC", "everysec"]
@@ -196,6 +197,42 @@ def test_a_partition_that_fell_back_gives_what_was_asked_for_or_an_error_U3():
         for node in (leads, asked):
             wait_for(lambda n=node: attempt(n, "WITH", 2, "ACK", "ANY 2", "SET", "cart:k", "2") ==
                      "OK", "the rule holds again", 30)
+
+
+def test_scenario_71_what_asked_for_a_copy_is_not_lost_where_others_may_be():
+    """A partition has fallen back to LOCAL when its primary dies, and is led by those who were
+    away: what was acknowledged meanwhile is taken back, and named. Nothing of that had asked for a
+    copy."""
+    with Cluster(5) as cluster:
+        create(cluster, "ANY 1", "REPLICAS", "3", "FALLBACK", "async")
+        with writing(cluster, clients=2) as any_of, \
+                writing(cluster, clients=2, first=2, asks=("ACK", "ANY 1")) as strict:
+            leads = primary(cluster)
+            away = [cluster.nodes[int(n) - 1] for n in place(leads)["nodes"].split(",")
+                    if int(n) != leads.number]
+            for writer in any_of + strict:
+                writer.wait_more(50, 60)
+            for node in away:
+                node.kill()
+            wait_for(lambda: (place(leads) or {}).get("view") == "fallen back",
+                     "it falls back", 30)
+            for writer in any_of:
+                writer.wait_more(50)
+            refused_so_far = sum(len(writer.refused) for writer in strict)
+            wait_for(lambda: sum(len(w.refused) for w in strict) > refused_so_far + 10,
+                     "copies are refused")
+            leads.pause()
+            for node in away:
+                node.start()
+            leads.kill()
+            for node in away:
+                wait_writes(node, seconds=60)
+            leads.start()
+            for writer in any_of + strict:
+                writer.wait_more(50, 60)
+        assert any("waits for no other node" in text for w in strict for text in w.refused.values())
+        assert judge(cluster, any_of, may_lose=True) > 0
+        judge(cluster, strict)
 
 
 def test_a_flush_of_several_partitions_is_asked_for_too(three):

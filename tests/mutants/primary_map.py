@@ -121,7 +121,8 @@ NODE = [
      "if (spec->place == PLACE_ORDER && read_in_vain(client, keyspace, &why)) {"),
     ("primary: with large values anything can be asked for", "unit/node/commands_vain",
      "client_commands.c",
-     "if (is_in_vain(client, spec, route.keyspace)) { return false; }", ""),
+     "bool done; if (is_in_vain(client, spec, route.keyspace, argv, argc, &done)) {",
+     "bool done = false; if (route.kind != ROUTE_ONE) {"),
     ("primary: INFO says that a fallen one is settled", "unit/node/local_keyspace",
      "local_keyspace.c", "s->fallen ?", "false ?"),
 ]

@@ -146,12 +146,10 @@ NODE = [
      "wants->least == 0))"),
     ("commands: what is too much is taken with a large value", "unit/node/commands",
      "client_commands.c", "    } else if (is_too_much(client, argv, argc)) {\n"
-     "        refuse_text(client, spec, write_too_long, beginnings, argc);\n", ""),
+     "        refuse_text(client, spec, client_write_too_long, beginnings, argc);\n", ""),
     ("commands: a keyspace's default is not for large values", "unit/node/commands_with",
      "client_commands.c",
-     "client_settle(client, route.keyspace); if (is_in_vain(client, spec, route.keyspace)) { "
-     "return false;",
-     "if (is_in_vain(client, spec, route.keyspace)) { return false;"),
+     "client_settle(client, route.keyspace); bool done;", "bool done;"),
     ("session: what is open was nowhere else", "unit/node/session", "session.c",
      "return came || strands->unsure || strands->count > 0", "return came || strands->count > 0"),
     ("session: an open token was nowhere else", "unit/node/session", "session.c",

@@ -138,6 +138,32 @@ static void test_with_raft_they_are_refused_as_ever(void **state)
     has_copies("set cart:a 1", 2, ACK_DURABLE);
 }
 
+/* A node that was started just now may not know a keyspace yet, or what that gives by now. */
+static void test_who_has_not_heard_from_group_0_refuses_nothing_for_good(void **state)
+{
+    (void)state;
+    struct map_keyspace k = *map_keyspace(node.map, 16);
+    qr_time knows_until = node.contact.coverage.knows_until;
+    node.contact.coverage.knows_until = node.clock;
+    assert_string_equal(hears("with 2 ack any_1 set cart:a 1"), "");
+    assert_true(is_held()); /* by its map that is raft's */
+    k.strategy = STRATEGY_PRIMARY;
+    k.primary = primary_options_default();
+    put_keyspace(node.map, &k);
+    semantics_level = MAP_LEVEL_FOLLOWERS;
+    node.contact.coverage.knows_until = knows_until;
+    assert_string_equal(hears(""), "");
+    assert_false(is_held());
+    assert_int_equal(last()->wants.copies.count, 2);
+    answer_all();
+    node.contact.coverage.knows_until = node.clock;
+    assert_string_equal(hears("with 2 ack any_3 set cart:a 1"), "");
+    assert_true(is_held());
+    node.clock += node.config.leader_wait_ms * QR_MILLISECOND;
+    SAYS_ERROR("", "CLUSTERDOWN this node has not heard from group 0 and does not know what the "
+                   "keyspace asks of its writes by now" NOT_APPLIED);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -146,6 +172,9 @@ int main(void)
             commands_end),
         cmocka_unit_test_setup_teardown(test_an_ack_of_its_own_goes_with_a_write_U50,
                                         commands_begin, commands_end),
+        cmocka_unit_test_setup_teardown(
+            test_who_has_not_heard_from_group_0_refuses_nothing_for_good, commands_begin,
+            commands_end),
         cmocka_unit_test_setup_teardown(test_with_raft_they_are_refused_as_ever, commands_begin,
                                         commands_end),
     };
