@@ -1,20 +1,10 @@
 /* Counters: strings that hold a number.
  *
- * INCRBYFLOAT adds in long double and prints as Redis does: 17 digits after the point, without
- * trailing zeros. The process never sets a locale, so the point is a point. All members of a
- * cluster must share one format of long double (x86-64's 80 bits, for now). */
+ * INCRBYFLOAT adds and prints as Redis does on x86, on every machine (base/wide.h). */
 #include "engine/call.h"
 
 #include "base/text.h"
-
-#include <errno.h>
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-/* Longer texts are no numbers: Redis's bound, and that of its longest output. */
-#define LONG_DOUBLE_TEXT_MAX 5120
+#include "base/wide.h"
 
 static void put_number(struct call *c, const struct item *old, const char *text, size_t n)
 {
@@ -77,64 +67,30 @@ void engine_cmd_DECRBY(struct call *c)
     add(c, -step);
 }
 
-/* Accepts what C's strtold accepts (hexadecimal and "inf" too), without blanks before or after. */
-static bool parse_long_double(struct span s, long double *out)
+static bool arg_wide(struct call *c, struct span s, struct wide *out)
 {
-    char text[LONG_DOUBLE_TEXT_MAX];
-    if (s.n == 0 || s.n >= sizeof text || memchr(" \t\n\v\f\r", s.p[0], 6) != NULL) {
-        return false;
-    }
-    memcpy(text, s.p, s.n);
-    text[s.n] = 0;
-    char *end = NULL;
-    errno = 0;
-    *out = strtold(text, &end);
-    bool out_of_range = errno == ERANGE && (isinf(*out) || *out == 0);
-    return (size_t)(end - text) == s.n && !out_of_range && !isnan(*out);
-}
-
-static bool arg_long_double(struct call *c, struct span s, long double *out)
-{
-    if (parse_long_double(s, out)) {
+    if (wide_read(s, out)) {
         return true;
     }
     reply_error(c->reply, "ERR value is not a valid float");
     return false;
 }
 
-/* Writes the one form in which this engine prints a long double; returns its length. */
-static size_t long_double_text(char *text, size_t cap, long double v)
-{
-    int printed = snprintf(text, cap, "%.17Lf", v);
-    size_t n = (size_t)printed;
-    while (text[n - 1] == '0') {
-        n--;
-    }
-    if (text[n - 1] == '.') {
-        n--;
-    }
-    if (n == 2 && text[0] == '-' && text[1] == '0') {
-        text[0] = '0';
-        n = 1;
-    }
-    return n;
-}
-
 void engine_cmd_INCRBYFLOAT(struct call *c)
 {
     const struct item *old = find_for_write(c, c->db, c->argv[0]);
-    long double v = 0, step = 0;
-    if ((old != NULL && !arg_long_double(c, text_of(old), &v)) ||
-        !arg_long_double(c, c->argv[1], &step)) {
+    struct wide v = { 0 }, step;
+    if ((old != NULL && !arg_wide(c, text_of(old), &v)) || !arg_wide(c, c->argv[1], &step)) {
         return;
     }
-    v += step;
-    if (isnan(v) || isinf(v)) {
+    bool infinite = v.infinite || step.infinite;
+    v = infinite ? v : wide_add(v, step);
+    if (infinite || v.infinite) {
         reply_error(c->reply, "ERR increment would produce NaN or Infinity");
         return;
     }
-    char text[LONG_DOUBLE_TEXT_MAX];
-    size_t n = long_double_text(text, sizeof text, v);
+    char text[WIDE_TEXT_MAX];
+    size_t n = wide_write(v, text);
     put_number(c, old, text, n);
     reply_bulk(c->reply, span_of(text, n));
 }

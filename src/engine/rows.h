@@ -64,9 +64,9 @@ enum rows_result rows_undo(struct engine *engine, const struct rows_entry *entry
 bool rows_can_undo(const struct rows_entry *entry);
 
 /* Whether a statement log may hold the command itself: whether what it does follows from state,
- * arguments and stamp on every machine. What cannot be pinned goes as rows there, too: its op must
- * then be executed where it is taken, with all before it applied. False for tags that are unknown.
- */
+ * arguments and stamp on every machine. All that there are can: INCRBYFLOAT brings its arithmetic
+ * along (base/wide.h). One that could not would have to go as rows there, too, executed where it is
+ * taken, with all before it applied. False for tags that are unknown. */
 bool rows_is_pinned(uint16_t tag);
 
 #endif

@@ -22,9 +22,7 @@ enum {
     PINNED_GETSET = true,
     PINNED_INCR = true,
     PINNED_INCRBY = true,
-    /* long double and its text are of the machine and its libc (numbers.c); Redis replicates the
-     * result for that reason. */
-    PINNED_INCRBYFLOAT = false,
+    PINNED_INCRBYFLOAT = true, /* base/wide.h */
     PINNED_MOVE = true,
     PINNED_MSET = true,
     PINNED_MSETNX = true,

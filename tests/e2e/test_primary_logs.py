@@ -30,7 +30,8 @@ def commands(seed, count):
             ("DEL", a, b), ("GETSET", a, dice.randrange(9)), ("MSET", a, 1, b, 2),
             ("SET", a, 5, "PX", dice.choice([1, 20, 60000])), ("PERSIST", a), ("GETDEL", a),
             ("RENAME", a, b), ("SETRANGE", a, dice.randrange(200), "yy"), ("COPY", a, b),
-            ("INCRBYFLOAT", a, "0.1"), ("EXPIRE", a, 1000), ("SET", a, large, "NX")])
+            ("EXPIRE", a, 1000), ("SET", a, large, "NX"),
+            ("INCRBYFLOAT", a, dice.choice(["0.1", "1e17", "-3.3e-9", "0x1p-3"]))])
 
 
 def call(node, prefix, command):

@@ -2,7 +2,7 @@
 driver.py."""
 
 CASES, MODEL, FORMAT = "unit/engine/rows", "unit/engine/rows_model", "unit/engine/rows_format"
-APPLIED, OVERLAY = "unit/engine/rows_apply", "unit/engine/overlay"
+APPLIED, OVERLAY, WIDE = "unit/engine/rows_apply", "unit/engine/overlay", "unit/base/wide"
 
 CAPTURE = [
     ("rows: the second change of a key counts", CASES, "rows_capture.c",
@@ -150,8 +150,13 @@ FORMATS = [
      "&& op.stamp == entry->stamp;", ";"),
     ("rows: a tick with more in it", FORMAT, "rows_format.c",
      "return out->count == 0 && out->body.n == 0;", "return out->count == 0;"),
-    ("rows: all commands are pinned", CASES, "rows_pinned.c",
-     "PINNED_INCRBYFLOAT = false,", "PINNED_INCRBYFLOAT = true,"),
+    ("wide: a tie goes up", WIDE, "../base/wide.c", "(more || (whole & 1) != 0)", "true"),
+    ("wide: what is lost of the smaller one is nothing", WIDE, "../base/wide.c",
+     "large - small - lost,", "large - small,"),
+    ("wide: the smallest are as exact as the others", WIDE, "../base/wide.c",
+     "shift = exponent + shift < EXPONENT_MIN ? EXPONENT_MIN - exponent : shift;", ""),
+    ("wide: a remainder does not count", WIDE, "../base/wide.c",
+     "-shift - 67, b->n > 0)", "-shift - 67, false)"),
 ]
 
 OVERLAYS = [
