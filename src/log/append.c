@@ -123,7 +123,7 @@ static void open_batch(struct log *log, size_t n)
         .p = c->p + c->used,
         .offset = log->end,
         .generation = s->header.generation,
-        .lazy = true, /* nothing of it is not */
+        .within = QR_NEVER, /* nothing of it is sooner */
     };
 }
 
@@ -142,7 +142,7 @@ static bool batch_has_room(const struct log *log, size_t n)
 }
 
 /* Where a record of n bytes goes; *offset is its log offset. */
-static uint8_t *take_room(struct log *log, size_t n, bool lazy, uint64_t *offset)
+static uint8_t *take_room(struct log *log, size_t n, qr_time within, uint64_t *offset)
 {
     qr_assert(!log->damaged); /* a damaged log is evidence; nothing is added to it */
     if (!batch_has_room(log, n)) {
@@ -154,7 +154,7 @@ static uint8_t *take_room(struct log *log, size_t n, bool lazy, uint64_t *offset
     uint8_t *p = b->p + BATCH_HEADER_BYTES + b->payload;
     b->payload += (uint32_t)n;
     b->count++;
-    b->lazy = b->lazy && lazy;
+    b->within = within < b->within ? within : b->within;
     log->stats.records++;
     log->stats.bytes += n;
     return p;
@@ -162,7 +162,7 @@ static uint8_t *take_room(struct log *log, size_t n, bool lazy, uint64_t *offset
 
 /* --- Records -------------------------------------------------------------------------------- */
 
-static void append(struct log *log, struct span records, uint32_t count, bool lazy)
+static void append(struct log *log, struct span records, uint32_t count, qr_time within)
 {
     struct group *g = NULL;
     (void)io_failpoint(log->io, FAIL_PERSIST);
@@ -176,7 +176,7 @@ static void append(struct log *log, struct span records, uint32_t count, bool la
         qr_assert(r.group == g->id);
         qr_assert(r.slot == g->last_slot + 1);
         uint64_t offset;
-        memcpy(take_room(log, n, lazy, &offset), records.p, n);
+        memcpy(take_room(log, n, within, &offset), records.p, n);
         group_append(g, r.slot, r.term, offset, (uint32_t)n);
         if (r.kind == RECORD_MEMBERS) {
             group_note_members(g, r.slot);
@@ -192,19 +192,19 @@ static void append(struct log *log, struct span records, uint32_t count, bool la
 
 void log_append(struct log *log, struct span records, uint32_t count)
 {
-    append(log, records, count, false);
+    append(log, records, count, 0);
 }
 
-void log_append_lazily(struct log *log, struct span records, uint32_t count)
+void log_append_lazily(struct log *log, struct span records, uint32_t count, qr_time within)
 {
-    append(log, records, count, true);
+    append(log, records, count, within);
 }
 
 uint64_t log_append_note(struct log *log, uint32_t group, uint8_t kind, qr_slot slot, qr_term term,
                          struct span payload)
 {
     uint64_t offset;
-    uint8_t *p = take_room(log, record_bytes(payload.n), false, &offset);
+    uint8_t *p = take_room(log, record_bytes(payload.n), 0, &offset);
     if (payload.n > 0) {
         memcpy(p + RECORD_HEADER_BYTES, payload.p, payload.n);
     }

@@ -5,10 +5,10 @@
  * synced mark the end of the sync before. Nothing is ever retried (R7).
  *
  * A batch in which everything may be synced later (log_append_lazily) is only written, into the
- * page cache: a process that dies leaves it whole, and the sync comes within SYNC_LATER. It runs
- * beside the writes that follow, which is what a disk with a slow sync needs. What a loss of power
- * leaves of such writes is any part of them: the log ends before the first that is not whole, as
- * with a torn write, for no mark says that they were synced. */
+ * page cache: a process that dies leaves it whole, and the sync comes in time for all of it. It
+ * runs beside the writes that follow, which is what a disk with a slow sync needs. What a loss of
+ * power leaves of such writes is any part of them: the log ends before the first that is not whole,
+ * as with a torn write, for no mark says that they were synced. */
 #include "log/log_internal.h"
 
 #include <errno.h>
@@ -24,8 +24,7 @@
 /* A copy into the page cache costs less than the switches, while no sync is in its way. */
 #define INLINE_CACHED_BYTES_MAX (128 * KIB)
 
-/* What may be synced later is so after this time, or as soon as it is so much. */
-#define SYNC_LATER (700 * QR_MILLISECOND)
+/* What may be synced later is so at the latest when it is so much. */
 #define SYNC_LATER_BYTES (8 * MIB)
 /* A disk that takes longer than this is not to be run away from: writes wait for their sync. */
 #define SYNC_LATE (2 * QR_SECOND)
@@ -75,9 +74,12 @@ static void flight_landed(struct log *log)
     log_batch_retire(log, log->flight_batches);
     log->flight_batches = 0;
     if (log->write.cached) {
+        qr_time due = log->flight_began + log->flight_within;
+        log->sync_due = due < log->sync_due ? due : log->sync_due;
         log->unsynced_since = log->unsynced_since != 0 ? log->unsynced_since : log->flight_began;
         return;
     }
+    log->sync_due = QR_NEVER;
     note_sync(log, log->write.took);
     histogram_add(&log->figures.sync_usec, (uint64_t)(io_now(log->io) - log->flight_began), 1);
     struct segment *s = segment_of(log, offset);
@@ -153,6 +155,7 @@ static void sync_now(struct log *log)
 {
     qr_assert(!log->syncing && log->written > log->synced);
     log->syncing = true;
+    log->sync_due = QR_NEVER;
     log->sync_began = io_now(log->io);
     log->sync_end = log->written;
     log->sync_mark = log->written_mark;
@@ -163,21 +166,24 @@ static void sync_now(struct log *log)
     io_file_write_sync(log->io, &log->sync);
 }
 
-qr_time log_deadline(const struct log *log)
+/* No sync can begin: one is under way, or a write that syncs takes what is before it along. */
+static bool sync_must_wait(const struct log *log)
 {
-    bool waits = log->unsynced_since != 0 && !log->syncing && !log->failed;
-    return waits ? log->unsynced_since + SYNC_LATER : QR_NEVER;
+    return log->syncing || log->failed || (log->flight_batches > 0 && !log->write.cached);
 }
 
-/* A write in flight that syncs takes what is before it along. */
+qr_time log_deadline(const struct log *log)
+{
+    return sync_must_wait(log) ? QR_NEVER : log->sync_due;
+}
+
 static void sync_what_is_due(struct log *log)
 {
-    bool covered = log->syncing || (log->flight_batches > 0 && !log->write.cached);
-    if (log->synced == log->written || covered || log->failed) {
+    if (log->synced == log->written || sync_must_wait(log)) {
         return;
     }
     if (log->synced < log->sync_wanted || log->written - log->synced >= SYNC_LATER_BYTES ||
-        io_now(log->io) >= log->unsynced_since + SYNC_LATER) {
+        io_now(log->io) >= log->sync_due) {
         sync_now(log);
     }
 }
@@ -185,9 +191,9 @@ static void sync_what_is_due(struct log *log)
 void log_sync(struct log *log)
 {
     log->sync_wanted = log_position(log);
-    log->open.lazy = false;
+    log->open.within = 0;
     if (log->pending_count > log->flight_batches) {
-        log->pending[log->pending_head + log->pending_count - 1].lazy = false;
+        log->pending[log->pending_head + log->pending_count - 1].within = 0;
     }
 }
 
@@ -249,13 +255,14 @@ static void flight_build(struct log *log, struct segment *s)
     uint64_t bytes = 0;
     uint32_t n = 0;
     bool late = log->unsynced_since != 0 && io_now(log->io) >= log->unsynced_since + SYNC_LATE;
-    bool lazy = s->image == NULL && !late;
+    qr_time within = s->image != NULL || late ? 0 : QR_NEVER;
     while (n < log->pending_count && n < FLUSH_BATCHES_MAX && flight_add(log, s, &b[n], &bytes)) {
-        lazy = lazy && b[n].lazy;
+        within = b[n].within < within ? b[n].within : within;
         n++;
     }
     qr_assert(n > 0);
-    w->cached = lazy;
+    w->cached = within > 0;
+    log->flight_within = within;
     log->flight_batches = n;
     log->flight_mark = log->synced;
     log->flight_began = io_now(log->io);
@@ -328,7 +335,7 @@ static bool inline_pays(const struct log *log)
     }
     const struct batch *first = &log->pending[log->pending_head];
     uint64_t bytes = log->end - first->offset;
-    if (first->lazy && log->pending_count == 1) {
+    if (first->within > 0 && log->pending_count == 1) {
         return !log->syncing && bytes <= INLINE_CACHED_BYTES_MAX;
     }
     return log->job == NULL && log->usual_sum <= INLINE_SYNC_USEC_MAX * SYNC_WEIGHT &&

@@ -36,6 +36,7 @@ enum log_open_result log_open(struct io *io, const struct log_config *config, st
     qr_assert(config->segment_bytes % LOG_BLOCK_BYTES == 0);
     qr_assert(strlen(config->dir) + 32 < LOG_PATH_MAX);
     struct log *log = qr_zalloc(sizeof(*log));
+    log->sync_due = QR_NEVER;
     log->io = io;
     log->config = *config;
     log->dir = qr_alloc(strlen(config->dir) + 1);

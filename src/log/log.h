@@ -3,7 +3,7 @@
  * Entries of many groups share batches, batches lie in segments, one sync makes a batch durable.
  * A turn of the node's loop appends what its groups persist and then calls log_flush once; while a
  * sync is in flight the next batch gathers behind it (group commit, no timer). Entries of which
- * nobody waits for that (log_append_lazily) are written at once and synced within a second: until
+ * nobody waits for that (log_append_lazily) are written at once and synced a little later: until
  * then they outlive the process, and not the machine.
  *
  * Positions are never-reused 64-bit log offsets: everything appended before log_position() returned
@@ -95,9 +95,12 @@ qr_slot log_last_slot(const struct log *log, uint32_t group);
 /* Appends `count` sealed entry records of one group, in slot order, the first following the
  * group's last slot. Panics on a gap: the caller truncates first. */
 void log_append(struct log *log, struct span records, uint32_t count);
-/* The same; that they are written is enough for now. What is not, in the same batch, takes them
- * along to the disk. */
-void log_append_lazily(struct log *log, struct span records, uint32_t count);
+/* The same; that they are written is enough for now, if they are synced within that time. What is
+ * not, in the same batch, takes them along to the disk. */
+void log_append_lazily(struct log *log, struct span records, uint32_t count, qr_time within);
+/* A second after all; or so soon that a sync serves many batches and costs next to nothing. */
+#define LOG_SYNC_LATER (700 * QR_MILLISECOND)
+#define LOG_SYNC_SOON (5 * QR_MILLISECOND)
 
 /* Drops the group's entries at or after `from` (a record, never physical). */
 void log_truncate(struct log *log, uint32_t group, qr_slot from);

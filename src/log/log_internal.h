@@ -59,7 +59,7 @@ struct batch {
     uint64_t offset;
     uint64_t generation; /* of its segment */
     uint32_t payload, count;
-    bool lazy; /* all of it may be synced later */
+    qr_time within; /* all of it may be synced so much later */
 };
 
 struct janitor_job;
@@ -97,11 +97,13 @@ struct log {
     uint64_t sync_end, sync_mark;   /* as `written` and its mark when it began */
     qr_time sync_began;
     qr_time unsynced_since; /* the oldest of what was written lazily; 0: all is synced */
+    qr_time sync_due;       /* of what no sync under way covers */
+    qr_time flight_within;  /* of what is in flight, as of a batch */
     uint64_t sync_wanted;   /* up to there as soon as can be */
     bool syncing;
     uint64_t sync_sum;  /* moving average of a write's microseconds, times SYNC_WEIGHT */
     uint64_t usual_sum; /* the same, when a long one counts as a bound (flush.c) */
-    bool flush_wanted; /* write as soon as the disk is free */
+    bool flush_wanted;  /* write as soon as the disk is free */
     bool failed, damaged, closing;
 
     /* Files prepared and let go. */

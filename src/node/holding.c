@@ -130,7 +130,7 @@ static void shut_replica(struct partition *p)
     rollback_free(p);
     engine_free(p->engine);
     p->engine = NULL;
-    p->quarantined = p->loading = p->leases = p->lazy = false;
+    p->quarantined = p->loading = p->leases = p->lazy = p->soon = false;
     p->reached = 0;
 }
 

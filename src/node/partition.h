@@ -86,10 +86,10 @@ struct partition {
     struct partition *news_next, *news_previous;
     struct lagging *lagging;        /* NULL: no follower of it lacks anything (lagging.h) */
     struct told_standing *standing; /* standing.h; NULL: none of it is to be told */
-    uint64_t reached;  /* while it leads: the epoch whose wish its members are (follow.h: F6) */
+    uint64_t reached;     /* while it leads: the epoch whose wish its members are (follow.h: F6) */
     uint64_t early_until; /* when the log is durable up to there the note becomes early_next; 0:
                              it stays */
-    uint64_t drops_at; /* the log forgets a replica that is gone up to there; 0: none is going */
+    uint64_t drops_at;    /* the log forgets a replica that is gone up to there; 0: none is going */
     struct repair_figures repair;
     uint16_t told_of[MEMBERS_MAX]; /* ups and downs of each peer, as counted by the node */
     uint32_t index;                /* its place among all: partitions_at */
@@ -100,8 +100,9 @@ struct partition {
     bool harmed;                   /* it is told of: ALARM_DAMAGED goes on while any is */
     uint8_t early; /* enum early: which note says that it acknowledges early (early.h), */
     uint8_t early_next;
-    bool lazy; /* and it does so when what it appends is written */
-    bool has_files;                /* of a replica that is gone */
+    bool lazy;      /* and it does so when what it appends is written; */
+    bool soon;      /* or when it has it: the disk need not hurry */
+    bool has_files; /* of a replica that is gone */
 
     /* Its election (campaigns.h). */
     qr_time campaign_until;

@@ -224,10 +224,11 @@ void replica_drop_batch(struct replica *r)
 
 void replica_append(struct replica *r, struct span records, uint32_t count)
 {
-    if (replica_is_lazy(r)) {
-        log_append_lazily(r->node->log, records, count);
-    } else {
+    const struct partition *p = r->partition;
+    if (r->durable_only || !(p->lazy || p->soon)) {
         log_append(r->node->log, records, count);
+    } else { /* what was received is acknowledged already: the disk has a moment */
+        log_append_lazily(r->node->log, records, count, p->soon ? LOG_SYNC_SOON : LOG_SYNC_LATER);
     }
 }
 
@@ -338,8 +339,8 @@ static void persist_entries(struct replica *r, const struct effect *e)
 
 static void perform_persist(struct replica *r, const struct effect *e)
 {
-    bool cuts = e->persist.hi > e->persist.lo &&
-                e->persist.lo <= log_last_slot(r->node->log, r->group);
+    bool cuts =
+        e->persist.hi > e->persist.lo && e->persist.lo <= log_last_slot(r->node->log, r->group);
     if (e->persist.state_kind != 0) {
         uint8_t tag[2] = { (uint8_t)e->persist.state_kind, (uint8_t)(e->persist.state_kind >> 8) };
         size_t n = encode_body(r, e->persist.state_kind, e->persist.state);

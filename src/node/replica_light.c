@@ -193,7 +193,7 @@ void replica_apply_durable_only(struct replica *r, bool on)
     if (on && !r->durable_only && r->logical) {
         r->execute->held_since = r->node->clock;
     }
-    if (on && !r->durable_only && r->partition->lazy) { /* nobody is to wait a second for it */
+    if (on && !r->durable_only && (r->partition->lazy || r->partition->soon)) {
         log_sync(r->node->log);
         partition_expects(r->partition, log_position(r->node->log));
     }

@@ -54,6 +54,7 @@ static void tell_view(struct replica *r, const struct succession *s)
     told->primary = s->primary;
     view.whole = s->primary == r->me && s->life == r->node->contact.leases.life; /* W2 */
     r->partition->lazy = early == EARLY_WRITTEN;
+    r->partition->soon = early == EARLY_RECEIVED;
     replica_view(r, &view);
     early_ends(r->partition, early);
 }

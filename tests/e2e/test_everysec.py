@@ -1,6 +1,9 @@
 """APPENDFSYNC everysec (decision 057; docs/primary.md): acknowledged when it is written, synced
 within a second. A kill of all processes loses nothing; a loss of power is told as what it may have
 been."""
+import os
+import time
+
 import pytest
 
 from cluster import CALM, Cluster, wait_for
@@ -10,6 +13,7 @@ from test_keyspaces import info, refused
 
 EVERYSEC = ("APPENDFSYNC", "everysec")
 COUNT = 500
+SHIM = os.environ.get("QUORATE_FAULT_SHIM", "")
 
 
 def alarms(cluster, name):
@@ -54,6 +58,22 @@ def test_many_writes_share_a_sync():
         fill(cluster)
         after = sum(int(node.info()["log_syncs"]) for node in cluster.nodes)
         assert after - before < COUNT / 2
+
+
+def test_what_is_received_does_not_wait_for_the_disk():
+    with Cluster(3, [*CALM, "--log-sync", "inline"], start=False) as cluster:
+        slow = os.path.join(cluster.directory, "slow")
+        for node in cluster.nodes:
+            node.environment = {"LD_PRELOAD": SHIM, "FAULT_DIR": node.directory, "FAULT_SLOW": slow}
+        cluster.start()
+        create(cluster, "ANY 1 ON received")
+        with open(slow, "w", encoding="ascii") as file:
+            file.write("50")  # milliseconds for each sync
+        began = time.monotonic()
+        fill(cluster, 100)
+        assert time.monotonic() - began < 2.5
+        os.unlink(slow)
+        wait_equal(cluster)
 
 
 def test_local_a_power_cut_of_all_goes_on_with_the_best_and_says_that_writes_may_be_lost():

@@ -71,7 +71,8 @@ static void do_append(struct run *run, uint32_t i)
         g->terms[g->last % SLOTS] = (uint8_t)g->term;
         g->known = true;
         g->states_roster[g->last % SLOTS] = rng_chance(&run->rng, 1, 8);
-        run->rig.lazy = rng_chance(&run->rng, run->lazy, 100);
+        qr_time within = rng_chance(&run->rng, 1, 2) ? LOG_SYNC_SOON : LOG_SYNC_LATER;
+        run->rig.lazy = rng_chance(&run->rng, run->lazy, 100) ? within : 0;
         rig_append_kind(&run->rig, group_id(i), g->last, g->term,
                         g->states_roster[g->last % SLOTS] ? RECORD_MEMBERS : RECORD_COMMAND);
         keep(run);

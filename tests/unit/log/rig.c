@@ -100,8 +100,8 @@ void rig_append_kind(struct rig *rig, uint32_t group, qr_slot slot, qr_term term
     uint8_t p[RECORD_HEADER_BYTES + RIG_PAYLOAD_MAX];
     size_t n = rig_payload(group, slot, term, p + RECORD_HEADER_BYTES);
     record_seal(p, group, kind, slot, term, n);
-    if (rig->lazy) {
-        log_append_lazily(rig->log, span_of(p, record_bytes(n)), 1);
+    if (rig->lazy > 0) {
+        log_append_lazily(rig->log, span_of(p, record_bytes(n)), 1, rig->lazy);
     } else {
         log_append(rig->log, span_of(p, record_bytes(n)), 1);
     }

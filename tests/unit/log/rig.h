@@ -23,8 +23,8 @@ struct rig {
     uint64_t durable; /* last position reported */
     uint64_t written; /* the same of what was written */
     uint64_t reports;
-    bool lazy; /* entries may be synced later */
-    int failure; /* error that on_failure brought; 0: none */
+    qr_time lazy; /* entries may be synced so much later */
+    int failure;  /* error that on_failure brought; 0: none */
     char message[512];
 };
 

@@ -54,8 +54,9 @@ void log_append(struct log *log, struct span records, uint32_t count)
     }
 }
 
-void log_append_lazily(struct log *log, struct span records, uint32_t count)
+void log_append_lazily(struct log *log, struct span records, uint32_t count, qr_time within)
 {
+    (void)within;
     log_append(log, records, count);
 }
 
