@@ -533,6 +533,12 @@ void io_stream_unheard_max(struct io_stream *stream, uint32_t ms)
     }
 }
 
+void io_stream_cork(struct io_stream *stream, bool on)
+{
+    (void)stream;
+    (void)on;
+}
+
 void io_stream_unsent_max(struct io_stream *stream, uint32_t bytes)
 {
     (void)stream;

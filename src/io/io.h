@@ -147,6 +147,9 @@ void io_stream_keepalive(struct io_stream *stream, uint32_t seconds);
  * nothing for so long. By itself TCP tries for a quarter of an hour, at intervals that double: a
  * network that is whole again after a minute would be noticed another minute later. */
 void io_stream_unheard_max(struct io_stream *stream, uint32_t ms);
+/* While it is on the kernel keeps what is written for a while, so that it leaves and arrives as one
+ * piece; turning it off sends that. It goes in any case when this process ends. */
+void io_stream_cork(struct io_stream *stream, bool on);
 /* The kernel keeps about so many bytes that it could not send yet, instead of megabytes. */
 void io_stream_unsent_max(struct io_stream *stream, uint32_t bytes);
 /* "ip:port", "[ip]:port" for IPv6, "?:0" when the socket does not say. */

@@ -376,6 +376,12 @@ void io_stream_unheard_max(struct io_stream *stream, uint32_t ms)
     (void)setsockopt(io_stream_fd(stream), IPPROTO_TCP, TCP_USER_TIMEOUT, &value, sizeof value);
 }
 
+void io_stream_cork(struct io_stream *stream, bool on)
+{
+    int value = on;
+    (void)setsockopt(io_stream_fd(stream), IPPROTO_TCP, TCP_CORK, &value, sizeof value);
+}
+
 void io_stream_unsent_max(struct io_stream *stream, uint32_t bytes)
 {
     int value = (int)bytes; /* where the kernel does not know it, it keeps more */

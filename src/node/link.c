@@ -16,6 +16,8 @@
 /* A connection whose other side acknowledges nothing for so long is given up, and another one is
  * dialed. Longer than what a bad line loses in a row. */
 #define UNHEARD_MS 5000u
+/* Whatever is in no hurry leaves that often. */
+#define SOON_USEC QR_MILLISECOND
 
 /* --- Going out ------------------------------------------------------------------------------ */
 
@@ -35,6 +37,7 @@ void link_send_group(struct link *link, uint32_t group, uint8_t kind, struct spa
 {
     qr_assert(link->version >= frame_wire_version(kind, group));
     frame_append_group(&link->out, group, kind, head, tail, tail_is_records);
+    link->hurries = true;
     struct stats *stats = &link->peers->node->stats;
     if (link->peer != NODE_NONE) {
         link->peers->peer[link->peer].stats.sent[kind]++;
@@ -76,6 +79,33 @@ void link_flush(struct link *link)
         heavy = true;
     }
     link->heavy_at = heavy ? link->peers->node->clock : link->heavy_at;
+}
+
+qr_time link_deadline(const struct link *link)
+{
+    return link->corked ? link->pushed + SOON_USEC : QR_NEVER;
+}
+
+/* Each piece wakes the other node up, which costs both of them more than to take what is in it. So
+ * entries that nobody waits for go as one piece, where they come quickly. They are with the kernel
+ * before anybody hears that they are written: a process that is killed has sent them. */
+void link_flush_soon(struct link *link)
+{
+    struct node *node = link->peers->node;
+    bool due = link->hurries || node->clock >= link->pushed + SOON_USEC;
+    if (!due && !link->corked) {
+        link->corked = true;
+        io_stream_cork(link->stream, true);
+    }
+    link_flush(link);
+    link->hurries = false;
+    if (due) {
+        link->pushed = node->clock;
+    }
+    if (due && link->corked) {
+        link->corked = false;
+        io_stream_cork(link->stream, false);
+    }
 }
 
 /* --- Life ----------------------------------------------------------------------------------- */

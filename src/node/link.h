@@ -16,7 +16,7 @@
 #define FORWARD_HEAD_BYTES 18u
 #define FORWARD_AFTER_READS 1u
 #define FORWARD_WANTS 2u
-#define FORWARD_ASIDE 4u /* since WIRE_VERSION_LEVELS */
+#define FORWARD_ASIDE 4u      /* since WIRE_VERSION_LEVELS */
 #define PIECE_HEAD_BYTES 8u   /* id; the bytes are the tail */
 #define CREDIT_HEAD_BYTES 16u /* id, bytes */
 #define REPLY_HEAD_BYTES 9u   /* id, status; since version 5 what it shows; the reply is the tail */
@@ -55,6 +55,9 @@ struct link {
     bool paused;      /* so many that the socket is not read */
     size_t looked_at; /* of `in`: what may go ahead of the others has, up to here */
     struct outbox out;
+    bool hurries; /* something of it does not wait */
+    bool corked;  /* the kernel holds what was written since `pushed` */
+    qr_time pushed;
     qr_time heavy_at; /* when more than LINK_LIGHT_BYTES last went out at once, or stood in line */
 };
 
@@ -102,6 +105,9 @@ void link_send(struct link *link, uint8_t kind, struct span head, struct span ta
 void link_send_group(struct link *link, uint32_t group, uint8_t kind, struct span head,
                      struct span tail, bool tail_is_records);
 void link_flush(struct link *link);
+/* The same, but what is in no hurry may stay with the kernel until link_deadline. */
+void link_flush_soon(struct link *link);
+qr_time link_deadline(const struct link *link);
 /* A frame of the connection, in its turn. False: it makes no sense here; the connection is closed.
  */
 bool link_take(struct link *link, const struct frame *frame);

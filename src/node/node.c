@@ -175,6 +175,8 @@ static void arm(struct node *node, qr_time now)
     at = held < at ? held : at;
     qr_time sync = log_deadline(node->log);
     at = sync < at ? sync : at;
+    qr_time sends = peers_deadline(node->peers);
+    at = sends < at ? sends : at;
     if (node->again || node->zero->again || node->chores.stirred || peers_hold(node->peers)) {
         at = now;
     }

@@ -383,11 +383,11 @@ static struct link *lane_for(struct peers *peers, node_index to, uint32_t group,
     return control && !shared ? peers->peer[to].link[LANE_CONTROL] : data;
 }
 
-void peers_send(struct peers *peers, node_index to, uint32_t group, uint16_t kind, bool control,
+void peers_send(struct peers *peers, node_index to, uint32_t group, uint16_t kind, enum haste haste,
                 struct span body, qr_slot lo, qr_slot hi, qr_term term, struct span records)
 {
     uint8_t head[PROTOCOL_HEAD_BYTES + 4096];
-    struct link *link = lane_for(peers, to, group, control);
+    struct link *link = lane_for(peers, to, group, haste == SEND_CONTROL);
     uint16_t version = frame_wire_version(FRAME_PROTOCOL, group);
     if (!has_room(peers, to, link, version, body.n + records.n)) {
         return;
@@ -401,7 +401,9 @@ void peers_send(struct peers *peers, node_index to, uint32_t group, uint16_t kin
     wire_put_bytes(&w, body.p, body.n);
     qr_assert(!w.bad);
     peers->node->stats.peer_messages_sent++;
+    bool hurries = link->hurries || haste != SEND_SOON;
     link_send(link, FRAME_PROTOCOL, span_of(head, w.n), records, true);
+    link->hurries = hurries;
 }
 
 bool peers_may_forward(const struct peers *peers, node_index peer)
@@ -423,8 +425,7 @@ void peers_forward(struct peers *peers, node_index to, uint32_t group,
     wire_put_u8(&w, forward->version);
     wire_put_u32(&w, forward->sender);
     wire_put_u8(&w, (uint8_t)((forward->after_reads ? FORWARD_AFTER_READS : 0) |
-                              (wants ? FORWARD_WANTS : 0) |
-                              (forward->aside ? FORWARD_ASIDE : 0)));
+                              (wants ? FORWARD_WANTS : 0) | (forward->aside ? FORWARD_ASIDE : 0)));
     qr_assert(w.n == FORWARD_HEAD_BYTES);
     if (wants) {
         wants_put(&w, &forward->wants, peers->node->clock);
@@ -512,11 +513,22 @@ void peers_flush(struct peers *peers)
         }
         for (unsigned lane = 0; lane < LANES; lane++) {
             struct link *link = peers->peer[i].link[lane];
-            if (link != NULL && link->out.n > 0) {
-                link_flush(link);
+            if (link != NULL && (link->out.n > 0 || link->corked)) {
+                link_flush_soon(link);
             }
         }
     }
+}
+
+qr_time peers_deadline(const struct peers *peers)
+{
+    qr_time at = QR_NEVER;
+    for (node_index i = 0; i < peers->end; i++) {
+        const struct link *link = peers->peer[i].link[LANE_DATA];
+        qr_time due = link != NULL ? link_deadline(link) : QR_NEVER;
+        at = due < at ? due : at;
+    }
+    return at;
 }
 
 size_t peers_queued_most(const struct peers *peers)

@@ -33,9 +33,15 @@ void peers_turn(struct peers *peers);
 /* Whether there still are some: other nodes have said more than this one knows. */
 bool peers_hold(const struct peers *peers);
 
+enum haste {
+    SEND_SOON,    /* nobody waits for it: with what follows, SOON_USEC after the last at most */
+    SEND_NOW,     /* with all else of this turn */
+    SEND_CONTROL, /* small and urgent */
+};
+
 /* A protocol message with attached records; dropped (and counted) when the peer is away or too much
  * is queued for it, or it does not know the group: to a protocol that is a lossy link. */
-void peers_send(struct peers *peers, node_index to, uint32_t group, uint16_t kind, bool control,
+void peers_send(struct peers *peers, node_index to, uint32_t group, uint16_t kind, enum haste haste,
                 struct span body, qr_slot lo, qr_slot hi, qr_term term, struct span records);
 
 /* Another node takes part under that index, or none: its connections go, at once or when it has had
@@ -116,6 +122,8 @@ bool peers_hears(const struct peers *peers, node_index to);
 
 /* Once at the end of a turn: hands what was gathered to the sockets. */
 void peers_flush(struct peers *peers);
+/* When that has something to do that waits; QR_NEVER: nothing does. */
+qr_time peers_deadline(const struct peers *peers);
 
 /* Dials what is not connected. Returns when it wants to be called next. */
 qr_time peers_housekeeping(struct peers *peers, qr_time now);

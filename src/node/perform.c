@@ -136,8 +136,10 @@ static void send_message(struct replica *r, node_index to, const struct message 
         }
         (void)io_failpoint(r->node->io, FAIL_SEND_ENTRIES);
     }
-    peers_send(r->node->peers, to, r->group, m->kind, r->protocol->codec->is_control(m->kind), body,
-               m->lo, hi, m->term, records);
+    enum haste haste = r->protocol->codec->is_control(m->kind) ? SEND_CONTROL
+                       : m->patient                            ? SEND_SOON
+                                                               : SEND_NOW;
+    peers_send(r->node->peers, to, r->group, m->kind, haste, body, m->lo, hi, m->term, records);
     if (hi > m->lo) {
         (void)io_failpoint(r->node->io, FAIL_SENT_ENTRIES);
     }

@@ -49,6 +49,7 @@ struct message {
     const void *body; /* the struct of that kind; borrowed (P2) */
     qr_slot lo, hi;
     qr_term term;
+    bool patient; /* nobody waits for it: it may leave a little later, with what follows */
 };
 
 /* How the driver moves bodies without knowing them; every function comes from the X-macro schema

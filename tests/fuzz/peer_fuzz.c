@@ -272,8 +272,8 @@ static void say_something(struct world *w, struct feed *f)
                                     bytes, bytes);
         break;
     case 0:
-        peers_send(w->node.peers, to, (uint32_t)bytes.n / 2, RAFT_VOTE, true, bytes, 1, 2, 3,
-                   bytes);
+        peers_send(w->node.peers, to, (uint32_t)bytes.n / 2, RAFT_VOTE, SEND_CONTROL, bytes, 1, 2,
+                   3, bytes);
         break;
     case 1:
         reply_reset(peers_reply_buffer(w->node.peers));

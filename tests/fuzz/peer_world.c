@@ -136,6 +136,11 @@ void io_stream_unheard_max(struct io_stream *s, uint32_t ms)
     (void)s, (void)ms;
 }
 
+void io_stream_cork(struct io_stream *s, bool on)
+{
+    s->corked = on;
+}
+
 bool io_stream_ended(const struct io_stream *s)
 {
     (void)s;

@@ -14,7 +14,7 @@ struct io_stream {
     struct world *world;
     const struct io_stream_callbacks *callbacks;
     void *owner;
-    bool open, closing, dialed, connecting;
+    bool open, closing, dialed, connecting, corked;
     void (*on_connect)(void *context, struct io_stream *stream, int error);
     void *context;
     struct outbox sent;         /* what the node has written */

@@ -77,6 +77,8 @@ PRIMARY = [
      "append.c", "primary_tell_executed(p, out);", ""),
     ("primary: a hand-over does not wait until it is executed", "unit/protocol/primary_rules",
      "transfer.c", "(primary_shares(p) && primary_shared(p) < last)", "false"),
+    ("primary: what is awaited may leave later", "unit/protocol/primary", "replicate.c",
+     "message->patient = !ask;", "message->patient = true;"),
     ("primary: lost answers fill the window", "unit/protocol/primary", "replicate.c",
      "rest(peer); /* else lost answers would fill the window for good */", ""),
     # Each claim of a paper (tests/paper/primary_*_test.c) that none above breaks.

@@ -4,6 +4,7 @@
  *    is begun is (view.c, L2).
  * G2 An answer is asked for where the rule waits for the member, or half the window is unanswered:
  *    so a write costs one message for each asynchronous copy and two for each synchronous one.
+ *    Where none is asked for the message may leave with the next ones.
  * G3 What was asked to be sent is a hope: the driver may attach fewer entries, the link may lose
  *    them. Only an acknowledgement moves `got` and `match`. A gap is refused by the member. When
  *    the last answer brings less than was sent, the rest is sent again; a loss with nothing behind
@@ -84,6 +85,7 @@ static void send_append(struct primary *p, struct effects *out, node_index to, b
         message->lo = peer->next;
         message->hi = hi;
         message->term = trail_term(&p->trail, peer->next);
+        message->patient = !ask;
     }
     peer->in_flight = (uint16_t)(peer->in_flight + (ask && peer->in_flight < UINT16_MAX));
     peer->unasked = peer->unasked || !ask;

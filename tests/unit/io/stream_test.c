@@ -222,17 +222,34 @@ static bool server_got_pieces(struct world *w)
     return w->server.got_n >= PIECES;
 }
 
+static void tick(struct io_timer *timer)
+{
+    struct world *w = timer->context;
+    io_timer_start(w->io, timer, io_now(w->io) + QR_MILLISECOND);
+}
+
+/* A world whose turns go on without anything to do, until the server has got that. */
+static void ticking(void (*on_ready)(struct world *w), bool (*finished)(struct world *w),
+                    const uint8_t *bytes, size_t n)
+{
+    struct world *w = qr_alloc(sizeof *w);
+    world_init(w, finished);
+    struct io_timer timer = { tick, w, NULL };
+    io_timer_start(w->io, &timer, 0);
+    world_run(w, on_ready);
+    assert_int_equal(w->server.got_n, n);
+    assert_memory_equal(w->server.got, bytes, n);
+    io_timer_free(&timer);
+    world_free(w);
+    free(w);
+}
+
 static void test_writev_takes_any_number_of_buffers(void **state)
 {
     (void)state;
-    struct world *w = qr_alloc(sizeof *w);
-    world_init(w, server_got_pieces);
-    world_run(w, send_pieces);
     uint8_t *bytes = pattern(PIECES);
-    assert_memory_equal(w->server.got, bytes, PIECES);
+    ticking(send_pieces, server_got_pieces, bytes, PIECES);
     free(bytes);
-    world_free(w);
-    free(w);
 }
 
 /* --- A slow reader -------------------------------------------------------------------------- */
@@ -258,26 +275,38 @@ static bool queue_stands_then_drains(struct world *w)
     return w->server.got_n == BIG && w->client.drained > 0;
 }
 
-static void tick(struct io_timer *timer)
-{
-    struct world *w = timer->context;
-    io_timer_start(w->io, timer, io_now(w->io) + QR_MILLISECOND);
-}
-
 static void test_a_slow_reader_fills_the_queue_and_drains_it(void **state)
 {
     (void)state;
-    struct world *w = qr_alloc(sizeof *w);
-    world_init(w, queue_stands_then_drains);
-    struct io_timer timer = { tick, w, NULL };
-    io_timer_start(w->io, &timer, 0);
-    world_run(w, send_to_a_deaf_server);
     uint8_t *bytes = pattern(BIG);
-    assert_memory_equal(w->server.got, bytes, BIG);
+    ticking(send_to_a_deaf_server, queue_stands_then_drains, bytes, BIG);
     free(bytes);
-    io_timer_free(&timer);
-    world_free(w);
-    free(w);
+}
+
+static void send_corked(struct world *w)
+{
+    io_stream_cork(w->client.stream, true);
+    io_stream_write(w->client.stream, "one", 3);
+}
+
+static bool came_when_let_go(struct world *w)
+{
+    if (w->turns == 10) {
+        assert_int_equal(w->server.got_n + io_stream_queued(w->client.stream), 0);
+        io_stream_cork(w->client.stream, false);
+    } else if (w->server.got_n == 3 && w->client.stream != NULL) {
+        io_stream_cork(w->client.stream, true);
+        io_stream_write(w->client.stream, "two", 3);
+        io_stream_close(w->client.stream); /* as a process that ends does */
+        w->client.stream = NULL;
+    }
+    return w->server.ended;
+}
+
+static void test_the_kernel_has_what_is_corked(void **state)
+{
+    (void)state;
+    ticking(send_corked, came_when_let_go, (const uint8_t *)"onetwo", 6);
 }
 
 /* --- Pauses --------------------------------------------------------------------------------- */
@@ -301,15 +330,7 @@ static bool resumed_after_ten_turns(struct world *w)
 static void test_no_room_pauses_reading_until_it_is_resumed(void **state)
 {
     (void)state;
-    struct world *w = qr_alloc(sizeof *w);
-    world_init(w, resumed_after_ten_turns);
-    struct io_timer timer = { tick, w, NULL };
-    io_timer_start(w->io, &timer, 0);
-    world_run(w, send_ten_to_a_full_server);
-    assert_memory_equal(w->server.got, "0123456789", 10);
-    io_timer_free(&timer);
-    world_free(w);
-    free(w);
+    ticking(send_ten_to_a_full_server, resumed_after_ten_turns, (const uint8_t *)"0123456789", 10);
 }
 
 /* --- Ends ----------------------------------------------------------------------------------- */
@@ -562,6 +583,7 @@ int main(void)
         cmocka_unit_test(test_echo_returns_every_byte_in_order),
         cmocka_unit_test(test_writev_takes_any_number_of_buffers),
         cmocka_unit_test(test_a_slow_reader_fills_the_queue_and_drains_it),
+        cmocka_unit_test(test_the_kernel_has_what_is_corked),
         cmocka_unit_test(test_no_room_pauses_reading_until_it_is_resumed),
         cmocka_unit_test(test_what_is_given_is_sent_in_order),
         cmocka_unit_test(test_finish_delivers_what_is_queued),

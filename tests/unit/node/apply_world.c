@@ -76,10 +76,10 @@ enum log_space node_space(const struct node *node)
     return node->space;
 }
 
-void peers_send(struct peers *peers, node_index to, uint32_t group, uint16_t kind, bool control,
+void peers_send(struct peers *peers, node_index to, uint32_t group, uint16_t kind, enum haste haste,
                 struct span body, qr_slot lo, qr_slot hi, qr_term term, struct span records)
 {
-    (void)peers, (void)to, (void)group, (void)kind, (void)control, (void)body, (void)lo, (void)hi;
+    (void)peers, (void)to, (void)group, (void)kind, (void)haste, (void)body, (void)lo, (void)hi;
     (void)term, (void)records;
     world->sent++;
 }

@@ -20,12 +20,17 @@ static struct world *w;
 static struct io_stream *wire[LANES];
 static size_t before[LANES];
 
-static void say(uint32_t group, bool urgent, size_t attached)
+static void send(uint32_t group, enum haste haste, size_t attached)
 {
     static const uint8_t bytes[2 * LINK_LIGHT_BYTES];
-    uint16_t kind = urgent ? RAFT_HEARTBEAT : RAFT_APPEND;
-    peers_send(w->node.peers, OTHER, group, kind, urgent, span_of(bytes, 4), 0, 0, 1,
+    uint16_t kind = haste == SEND_CONTROL ? RAFT_HEARTBEAT : RAFT_APPEND;
+    peers_send(w->node.peers, OTHER, group, kind, haste, span_of(bytes, 4), 0, 0, 1,
                span_of(bytes, attached));
+}
+
+static void say(uint32_t group, bool urgent, size_t attached)
+{
+    send(group, urgent ? SEND_CONTROL : SEND_NOW, attached);
 }
 
 /* The lanes that something was written to since the last time: bits of enum lane. */
@@ -122,6 +127,39 @@ static void test_a_version_that_does_not_know_the_level_is_not_spoken_to(void **
     w = peer_world_new();
 }
 
+/* The first leaves at once, what follows soon is with the kernel at once and leaves together. */
+static void test_what_nobody_waits_for_leaves_in_fewer_pieces(void **state)
+{
+    (void)state;
+    const struct peers *peers = w->node.peers;
+    struct io_stream *data = wire[LANE_DATA];
+    for (unsigned round = 0; round < 3; round++) {
+        w->node.clock += QR_SECOND;
+        send(WORLD_GROUP, SEND_SOON, 100);
+        assert_int_equal(written(), DATA);
+        assert_true(!data->corked && peers_deadline(peers) == QR_NEVER);
+        w->node.clock += 100;
+        send(WORLD_GROUP, SEND_SOON, 100);
+        assert_int_equal(written(), DATA);
+        assert_true(data->corked);
+        qr_time due = peers_deadline(peers);
+        assert_true(due > w->node.clock && due <= w->node.clock + 2 * QR_MILLISECOND);
+        if (round == 0) { /* time is over: with nothing more, */
+            w->node.clock = due;
+            assert_int_equal(written(), 0);
+        } else if (round == 1) { /* with more, */
+            w->node.clock = due;
+            send(WORLD_GROUP, SEND_SOON, 100);
+            assert_int_equal(written(), DATA);
+        } else { /* or something is in a hurry, whatever comes behind it */
+            say(WORLD_GROUP, false, 100);
+            send(WORLD_GROUP, SEND_SOON, 100);
+            assert_int_equal(written(), DATA);
+        }
+        assert_true(!data->corked && peers_deadline(peers) == QR_NEVER);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -130,6 +168,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_group_0_has_a_lane_that_nothing_else_fills, begin,
                                         end),
         cmocka_unit_test_setup_teardown(test_whatever_is_sent_is_as_good_as_a_beat, begin, end),
+        cmocka_unit_test_setup_teardown(test_what_nobody_waits_for_leaves_in_fewer_pieces, begin,
+                                        end),
         cmocka_unit_test_setup_teardown(
             test_a_version_that_does_not_know_the_level_is_not_spoken_to, begin, end),
         cmocka_unit_test_setup_teardown(test_scenario_15_beside_bulk_a_heartbeat_has_its_own_lane,
