@@ -21,7 +21,7 @@
 /* One that took longer stood behind others' writes: it says little of what the next will take. */
 #define INLINE_SYNC_USEC_COUNTED (3 * INLINE_SYNC_USEC_MAX)
 #define INLINE_SYNC_BYTES_MAX (16 * KIB)
-/* A copy into the page cache costs less than the switches, while no sync is in its way. */
+/* A copy into the page cache costs less than the switches, while no sync is long in its way. */
 #define INLINE_CACHED_BYTES_MAX (128 * KIB)
 
 /* What may be synced later is so at the latest when it is so much. */
@@ -335,11 +335,11 @@ static bool inline_pays(const struct log *log)
     }
     const struct batch *first = &log->pending[log->pending_head];
     uint64_t bytes = log->end - first->offset;
+    bool quick = log->job == NULL && log->usual_sum <= INLINE_SYNC_USEC_MAX * SYNC_WEIGHT;
     if (first->within > 0 && log->pending_count == 1) {
-        return !log->syncing && bytes <= INLINE_CACHED_BYTES_MAX;
+        return (quick || !log->syncing) && bytes <= INLINE_CACHED_BYTES_MAX;
     }
-    return log->job == NULL && log->usual_sum <= INLINE_SYNC_USEC_MAX * SYNC_WEIGHT &&
-           bytes <= INLINE_SYNC_BYTES_MAX;
+    return quick && bytes <= INLINE_SYNC_BYTES_MAX;
 }
 
 bool log_flush(struct log *log)
