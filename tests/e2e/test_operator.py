@@ -242,7 +242,7 @@ class PaperJoiner:
     """Asks to be taken in, one question at a time."""
 
     TAKEN, ELSEWHERE, LATER, REFUSED = range(1, 5)
-    LEVEL = 5  # of the cluster, which it knows
+    LEVEL = 6  # of the cluster, which it knows
 
     def __init__(self, node):
         self.node, self.uuid = node, os.urandom(16)
