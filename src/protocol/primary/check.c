@@ -12,7 +12,7 @@ static void check_log(const struct primary *p)
     qr_assert(p->trail.base_slot <= p->commit);
     qr_assert(p->trimmed <= p->trail.base_slot);
     qr_assert(p->checkpoint <= p->applied);
-    qr_assert(p->matched <= p->trail.last_slot);
+    qr_assert(p->matched <= p->trail.last_slot && p->had <= p->trail.last_slot);
     qr_assert(p->journal.durable_slot <= p->trail.last_slot);
     qr_assert(trail_last_term(&p->trail) <= p->term);
     qr_assert(!p->state_dirty);

@@ -46,7 +46,8 @@ static struct effect *push_rollback(struct primary *p, struct effects *out, qr_s
     return e;
 }
 
-void primary_begin_anew(struct primary *p, struct effects *out, qr_slot slot, qr_slot maybe)
+/* Entries behind `slot` are named. */
+static void begin_anew(struct primary *p, struct effects *out, qr_slot slot, qr_slot maybe)
 {
     qr_assert(slot <= p->trail.last_slot);
     effects_trace(out, POINT_ROLLED_BACK_ANEW, slot, p->trail.base_slot, 0);
@@ -66,6 +67,7 @@ void primary_begin_anew(struct primary *p, struct effects *out, qr_slot slot, qr
     p->floor = 0;
     p->own = 0;
     p->matched = 0;
+    p->had = 0;
     p->proven = 0;
     p->feed = 0;
     p->informed = false;
@@ -77,7 +79,13 @@ void primary_begin_anew(struct primary *p, struct effects *out, qr_slot slot, qr
 static void begin_anew_behind(struct primary *p, struct effects *out, qr_slot common, qr_slot slot)
 {
     qr_slot known = min_u64(p->floor, common);
-    primary_begin_anew(p, out, p->own > known ? known : slot, common);
+    begin_anew(p, out, p->own > known ? known : slot, common);
+}
+
+void primary_make_room(struct primary *p, struct effects *out)
+{
+    qr_slot sure = primary_sure(p);
+    begin_anew(p, out, p->own > p->floor ? min_u64(sure, p->floor) : sure, p->trail.last_slot);
 }
 
 qr_term primary_again(const struct primary *p)
@@ -103,6 +111,7 @@ void primary_roll_back(struct primary *p, struct effects *out, qr_slot slot)
     p->applied = min_u64(p->applied, slot);
     p->executed = min_u64(p->executed, slot);
     p->own = min_u64(p->own, slot);
+    p->had = min_u64(p->had, slot);
 }
 
 void primary_on_foreign(struct primary *p, struct effects *out, node_index from,

@@ -12,7 +12,9 @@
  * S5 What the log here holds may be missing in the snapshot. Where every copy that was answered
  *    for was waited for, what is not committed was never answered, and what is committed is in it.
  *    With LOCAL, now or before (`local`), a primary answered alone: of what was its log (`own`)
- *    only what every member holds (`floor`), or what was matched in this term, is sure. The rest
+ *    only what every member holds (`floor`), or what was matched in this term, is sure; or in the
+ *    term right before, where the same primary leads this one, and was not chosen for it forgetful:
+ *    so a member that is let go right after it has handed over has nothing to name. The rest
  *    is taken back before the snapshot is installed: by name, and what is trimmed is counted,
  *    although some of it may be in the snapshot. While nobody leads nothing is installed over it.
  *    A primary that was chosen forgetful may lack what was below the floor: then the floor begins
@@ -90,7 +92,9 @@ static bool holds(const struct primary *p, const struct offer *o)
 
 qr_slot primary_sure(const struct primary *p)
 {
+    bool goes_on = p->view.term == p->term && p->view.primary == p->had_by && p->forgot < p->term;
     qr_slot known = max_u64(min_u64(p->floor, p->trail.last_slot), p->matched);
+    known = goes_on ? max_u64(known, p->had) : known;
     qr_slot own = p->phase == PHASE_PRIMARY ? p->trail.last_slot : p->own;
     return p->local && own > known ? known : p->trail.last_slot;
 }
@@ -107,7 +111,7 @@ static void install(struct primary *p, struct effects *out, const struct offer *
 {
     qr_assert(p->phase != PHASE_PRIMARY); /* S6 */
     if (primary_sure(p) < p->trail.last_slot || (p->local && p->own > o->slot)) {
-        primary_begin_anew(p, out, primary_sure(p), p->trail.last_slot); /* B6 */
+        primary_make_room(p, out);
     }
     qr_assert(o->slot > p->commit);
     primary_persist_state(p, out);
@@ -123,6 +127,7 @@ static void install(struct primary *p, struct effects *out, const struct offer *
     p->trimmed = o->slot;
     p->checkpoint = o->slot;
     p->own = 0;
+    p->had = 0;
     p->matched = 0; /* S4 */
     p->proven = 0;
     p->feed = 0;

@@ -116,6 +116,8 @@ struct primary {
 
     /* Followers. */
     qr_slot matched;    /* the log equals the primary's up to here; 0: not known in this term */
+    qr_slot had;        /* and equalled that of the primary of the term right before, */
+    node_index had_by;  /* which was that one */
     qr_time echo;       /* the latest `sent` of the primary of this term; 0: none */
     qr_time feeds_till; /* unless it is told again */
     qr_slot told;       /* committed, as answers to asks of this term have told (I5) */
@@ -296,9 +298,8 @@ void primary_on_heartbeat(struct primary *p, struct effects *out, node_index fro
 
 /* Takes back everything behind `slot`, which the primary of the promised term does not have. */
 void primary_roll_back(struct primary *p, struct effects *out, qr_slot slot);
-/* Takes back everything, with the entries behind `slot` by name: what lies below is of no use
- * (B3). Up to `maybe` the primary may have them. */
-void primary_begin_anew(struct primary *p, struct effects *out, qr_slot slot, qr_slot maybe);
+/* A snapshot is to take the log's place: takes back everything, by name what may not be in it. */
+void primary_make_room(struct primary *p, struct effects *out);
 /* The primary has an entry of that term at `slot`: takes back what is of a later one (B5). */
 void primary_give_way(struct primary *p, struct effects *out, qr_slot slot, qr_term term);
 void primary_on_foreign(struct primary *p, struct effects *out, node_index from,

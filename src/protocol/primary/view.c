@@ -42,6 +42,9 @@ void primary_promise(struct primary *p, struct effects *out, qr_term term)
     if (p->phase == PHASE_PRIMARY) {
         step_down(p, out);
     }
+    bool next = term == p->term + 1 && p->leader != p->me && p->leader != NODE_NONE;
+    p->had = next ? p->matched : 0;
+    p->had_by = p->leader;
     p->phase = PHASE_FOLLOWER;
     p->feed = 0;
     p->fed = 0;

@@ -247,6 +247,37 @@ static void test_B3_who_begins_anew_names_its_own_from_the_floor_on(void **state
     flock_free(f);
 }
 
+/* So does who gives it up for a snapshot: what was matched in this term its primary alone may
+ * have. */
+static void test_S5_who_makes_room_names_its_own_from_the_floor_on(void **state)
+{
+    (void)state;
+    struct flock *f = flock_new(3);
+    flock_tell_all(f, flock_any(f, 1, 0, 0));
+    flock_settle(f);
+    flock_elapse(f, 100 * QR_MILLISECOND);
+    qr_slot floor = flock_primary(f, 0)->floor;
+    f->node[2].cut = true;
+    qr_req there = flock_submit(f, 0, 3); /* node 1 has them */
+    flock_settle(f);
+    qr_slot common = f->node[1].log.last;
+    f->node[0].cut = true;
+    flock_submit(f, 0, 2);
+    flock_settle(f);
+    lead_alone(f, 2, 1, 9);
+    flock_tell(f, 0, view_of(f, 2, 1, 0x7, 0));
+    struct primary_append append = { .term = 2, .prev_slot = common, .prev_term = 1, .ask = true };
+    flock_deliver(f, 1, 0, PRIMARY_APPEND, &append, 0, 0, 0);
+    assert_int_equal(flock_primary(f, 0)->matched, common);
+    flock_bring_snapshot(f, 1, 0);
+    const struct flock_note *note = flock_noted(f, 0, EFFECT_ROLLBACK);
+    assert_true(note != NULL && note->effect.rollback.anew);
+    assert_int_equal(note->effect.rollback.slot, floor);
+    assert_int_equal(note->effect.rollback.given, floor);
+    assert_true(flock_discarded(f, 0, there));
+    flock_free(f);
+}
+
 /* What all members held is not lost: it is given up, until this member is brought up (B6). */
 static void test_B6_what_all_members_held_is_given_up(void **state)
 {
@@ -278,6 +309,56 @@ static void test_B6_what_all_members_held_is_given_up(void **state)
     flock_crash(f, 0);
     flock_restart(f, 0);
     assert_int_equal(flock_outlook(f, 0).again, UINT64_MAX);
+    flock_free(f);
+}
+
+/* It hands over, and the next view is without it: its successor, which goes on, has all of it. */
+static void test_S5_who_is_let_go_after_it_has_handed_over_has_nothing_to_name(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i < 4; i++) {
+        struct flock *f = flock_new(3);
+        flock_tell_all(f, flock_any(f, 1, 0, 0));
+        flock_settle(f);
+        flock_elapse(f, 100 * QR_MILLISECOND);
+        f->node[2].cut = true; /* not all hold what comes */
+        flock_submit(f, 0, 5);
+        flock_settle(f);
+        flock_tell_all(f, view_of(f, 2, 1, 0x7, 0));
+        flock_settle(f);
+        struct outlook o = flock_outlook(f, 0);
+        assert_true(o.sure == o.last && flock_primary(f, 0)->floor < flock_primary(f, 0)->own);
+        if (i == 3) {
+            flock_crash(f, 0); /* it remembers no more who had it */
+            flock_restart(f, 0);
+        }
+        struct view v = view_of(f, i == 1 ? 4 : 3, i == 2 ? 2 : 1, 0x6, 0);
+        flock_tell(f, 0, v);
+        o = flock_outlook(f, 0);
+        assert_true((o.sure == o.last) == (i == 0));
+        v = view_of(f, 5, 1, 0x6, 0);
+        flock_tell(f, 0, v);
+        o = flock_outlook(f, 0);
+        assert_true(o.sure < o.last);
+        flock_free(f);
+    }
+}
+
+/* The same, but its successor is chosen for that next term because all had forgotten. */
+static void test_S5_a_successor_that_has_forgotten_has_nothing(void **state)
+{
+    (void)state;
+    struct flock *f = flock_new(3);
+    flock_tell_all(f, flock_any(f, 1, 0, 0));
+    flock_settle(f);
+    flock_submit(f, 0, 5);
+    flock_settle(f);
+    flock_tell_all(f, view_of(f, 2, 1, 0x7, 0));
+    flock_settle(f);
+    struct view v = view_of(f, 3, 1, 0x6, 0);
+    v.forgot = 3;
+    flock_tell(f, 0, v);
+    assert_int_equal(flock_outlook(f, 0).sure, 0);
     flock_free(f);
 }
 
@@ -358,7 +439,10 @@ int main(void)
         cmocka_unit_test(test_B5_what_is_of_a_later_term_gives_way),
         cmocka_unit_test(test_B5_it_gives_way_before_a_log_that_begins_behind_it),
         cmocka_unit_test(test_B3_who_begins_anew_names_its_own_from_the_floor_on),
+        cmocka_unit_test(test_S5_who_makes_room_names_its_own_from_the_floor_on),
         cmocka_unit_test(test_B6_what_all_members_held_is_given_up),
+        cmocka_unit_test(test_S5_who_is_let_go_after_it_has_handed_over_has_nothing_to_name),
+        cmocka_unit_test(test_S5_a_successor_that_has_forgotten_has_nothing),
         cmocka_unit_test(test_B3_what_was_matched_stays),
         cmocka_unit_test(test_S5_a_primary_that_has_forgotten_voids_the_floor),
         cmocka_unit_test(test_B6_what_is_not_here_is_not_given_up),
