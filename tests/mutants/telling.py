@@ -273,6 +273,8 @@ TELLING = [
      "peers_connected(node->peers, i);"),
     ("lagging: who was dropped is fed at once", "unit/node/lagging", "lagging.c",
      "now - l->member[i].timely >= DROP_PAUSE;", "now - l->member[i].timely >= 0;"),
+    ("lagging: who is idle and far away is never fed again", "unit/node/lagging", "lagging.c",
+     "m->echoed <= 2 * beat;", "m->echoed <= beat;"),
     ("lagging: who is fed again is dropped again", "unit/node/lagging", "lagging.c",
      "applies && beyond && (l->returning & bit) == 0) {", "applies && beyond) {"),
     ("lagging: an alarm never ends", "unit/node/lagging", "lagging.c",

@@ -354,6 +354,24 @@ static void test_who_is_far_behind_is_dropped_until_it_answers_in_time_B4(void *
     assert_null(partition.lagging);
 }
 
+/* Where nobody writes it is asked as seldom as the group beats, and the way takes its time. */
+static void test_who_is_idle_and_far_away_is_fed_again_B4(void **state)
+{
+    (void)state;
+    set_maxlag(9, MAXLAG_OPERATIONS, PRIMARY_DROP);
+    answer(SLOW, 100);
+    append(50);
+    pass(200 * MS, false);
+    assert_true(lagging_is_dropped(&partition, SLOW));
+    pass(10 * MS, false); /* looked at long after it answers */
+    for (qr_time t = 0; t < DROP_PAUSE + 300 * MS; t += 100 * MS) {
+        answer(SLOW, 100);
+        replica->outlook.member[SLOW].echoed -= 40 * MS;
+        pass(100 * MS, false);
+    }
+    assert_false(lagging_is_dropped(&partition, SLOW));
+}
+
 static void test_who_is_dropped_is_remembered_though_it_lacks_nothing_B4(void **state)
 {
     (void)state;
@@ -467,6 +485,7 @@ int main(void)
         TEST(test_writes_wait_for_voters_alone_B3),
         TEST(test_who_is_forgotten_holds_nobody_up),
         TEST(test_who_is_far_behind_is_dropped_until_it_answers_in_time_B4),
+        TEST(test_who_is_idle_and_far_away_is_fed_again_B4),
         TEST(test_who_is_dropped_is_remembered_though_it_lacks_nothing_B4),
         TEST(test_an_alarm_is_raised_and_ends_B5),
         TEST(test_a_follower_refuses_where_the_keyspace_says_so_B6),
