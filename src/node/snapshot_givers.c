@@ -35,7 +35,6 @@
 #define BEGIN_TIME (2 * QR_SECOND)
 #define STEP_TIME (4 * QR_SECOND)  /* from one step of the pull to the next */
 #define ORDER_TIME (5 * QR_SECOND) /* an order that is not said again is over */
-#define CONTACT_TIME QR_SECOND     /* who was heard no longer ago is there */
 
 static node_index index_of(const struct node *node, uint32_t id)
 {
@@ -70,8 +69,7 @@ static bool is_fit(const struct source *s, const struct outlook *o, node_index i
 {
     const struct node *node = s->node;
     const struct member_outlook *m = &o->member[i];
-    bool there = peers_connected(node->peers, i) && m->heard != 0 &&
-                 io_now(node->io) - m->heard < CONTACT_TIME &&
+    bool there = peers_connected(node->peers, i) && m->heard != 0 && m->lively &&
                  peers_wire_version(node->peers, i) >= WIRE_VERSION_GIVERS;
     bool whole = !m->needs_snapshot && !m->forgetful && !node->health.told[i].quarantined;
     return there && whole && i != o->leader && m->match >= least &&

@@ -47,6 +47,7 @@ static void bring_up(qr_time time, uint64_t n)
     for (qr_time at = 0; at < time && !has_installed(1); at += QR_MILLISECOND) {
         struct member_outlook *m = &world->replica[SOURCE].outlook.member[GIVER];
         m->heard = io_now(world->node[SOURCE].io);
+        m->lively = true;
         if (at % (400 * QR_MILLISECOND) == 0 && !has_installed(1)) {
             want(1);
         }
@@ -165,14 +166,15 @@ static void test_nobody_is_asked_who_cannot(void **state)
         world->node[SOURCE].health.told[GIVER].quarantined = i == 4;
         world->old = i == 5 ? 1u << GIVER : i == 6 ? 1u << 1 : 0;
         m->heard = io_now(world->node[SOURCE].io);
+        m->lively = true;
         want(1);
         assert_int_equal(world->peers[SOURCE].orders, 0);
     }
     world->old = 0;
-    m->heard = io_now(world->node[SOURCE].io) - QR_SECOND;
+    m->lively = false;
     want(1);
     world->views = false; /* raft */
-    m->heard = io_now(world->node[SOURCE].io);
+    m->lively = true;
     want(1);
     assert_int_equal(world->peers[SOURCE].orders, 0);
     world->views = true;
@@ -195,6 +197,7 @@ static void test_it_comes_from_the_same_zone(void **state)
     put_zone(1, "west");
     put_zone(GIVER, "east");
     world->replica[SOURCE].outlook.member[GIVER].heard = io_now(world->node[SOURCE].io);
+    world->replica[SOURCE].outlook.member[GIVER].lively = true;
     want(1);
     assert_int_equal(world->peers[SOURCE].orders, 0);
     put_zone(GIVER, "west");
