@@ -46,11 +46,10 @@ static bool is_counted_read(const struct list_op *o)
     return !o->is_append && o->level == READ_BOUNDED && o->behind != NOT_COUNTED;
 }
 
-/* What some replica shows is committed: no state after it is without it. But at level local a
- * primary shows what it has executed. */
+/* What some replica shows is committed: no state after it is without it. */
 static bool is_seen(const struct list_op *o)
 {
-    return is_acked_append(o) || (!o->is_append && o->level != READ_LOCAL);
+    return is_acked_append(o) || !o->is_append;
 }
 
 static bool is_linearizable(const struct list_op *o)

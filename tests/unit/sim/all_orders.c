@@ -149,7 +149,7 @@ static bool demands(const struct list_op *a, const struct list_op *b, unsigned a
 {
     bool is_bounded = !b->is_append && b->level == READ_BOUNDED && b->behind == NOT_COUNTED;
     bool is_new = b->is_append || b->level == READ_LINEARIZABLE;
-    bool is_seen = is_acked(a) || (!a->is_append && a->level != READ_LOCAL);
+    bool is_seen = is_acked(a) || !a->is_append;
     return session_demands(a, b, asked) ||
            (is_asked(asked, GUARANTEE_BOUNDED) && is_bounded && is_acked(a) &&
             a->end < b->start - b->bound) ||
