@@ -69,11 +69,11 @@ static bool is_fit(const struct source *s, const struct outlook *o, node_index i
 {
     const struct node *node = s->node;
     const struct member_outlook *m = &o->member[i];
-    bool there = peers_connected(node->peers, i) && m->heard != 0 && m->lively &&
+    bool counts = i != o->leader && (o->membership.voters & node_bit(i)) != 0;
+    bool there = counts && peers_connected(node->peers, i) && m->heard != 0 && m->lively &&
                  peers_wire_version(node->peers, i) >= WIRE_VERSION_GIVERS;
     bool whole = !m->needs_snapshot && !m->forgetful && !node->health.told[i].quarantined;
-    return there && whole && i != o->leader && m->match >= least &&
-           (o->membership.voters & node_bit(i)) != 0;
+    return there && whole && m->match >= least;
 }
 
 static bool same_zone(const struct node *node, node_index a, node_index b)

@@ -70,7 +70,7 @@ MOVING = [
      ".most = o->member[f->giver].match };", ".most = UINT64_MAX };"),
     ("givers: one that lacks what the leader's log begins with",
      "unit/node/snapshot_givers", "snapshot_givers.c",
-     "&& m->match >= least &&", "&& m->match + 1 >= least &&"),
+     "whole && m->match >= least;", "whole && m->match + 1 >= least;"),
     ("givers: the log goes before it is said which file it is",
      "unit/node/snapshot_givers", "snapshot_givers.c",
      "given && f->read == 0 ? f->least :", "given && f->read == 0 ? UINT64_MAX :"),

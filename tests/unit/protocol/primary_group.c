@@ -104,7 +104,8 @@ static void do_send(struct flock *f, node_index i, const struct effect *e)
     struct wire_writer w = wire_writer(wire, sizeof wire);
     qr_assert(primary_codec.encode(message->kind, message->body, &w));
     qr_assert(primary_codec.decode(message->kind, span_of(wire, w.n), &m->body));
-    bool asks = m->kind == PRIMARY_APPEND ? m->body.append.ask : m->body.relay.ask;
+    bool asks = (m->kind == PRIMARY_APPEND && m->body.append.ask) ||
+                (m->kind == PRIMARY_RELAY && m->body.relay.ask);
     qr_assert(message->patient == (m->hi > m->lo && !asks)); /* G2 */
     f->sent[m->kind]++;
     m->hi = min_u64(m->hi, m->lo + f->attach_max);
