@@ -154,6 +154,12 @@ const struct map_partition *map_partition_after(const struct map *map, uint32_t 
 /* Who is primary of that partition, and how it goes on (decision 056); NULL: of another strategy,
  * or not here. Good until its record is deleted or the map is reset. */
 const struct succession *map_succession(const struct map *map, uint32_t group);
+/* What positions of that group go by (position.h); NULL: they are slots. */
+static inline const struct lineage *map_losses(const struct map *map, uint32_t group)
+{
+    const struct succession *s = map_succession(map, group);
+    return s == NULL ? NULL : &s->losses;
+}
 /* In order of group: the first above `group` that has one; 0: none. */
 uint32_t map_succession_after(const struct map *map, uint32_t group);
 

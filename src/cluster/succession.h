@@ -54,6 +54,8 @@
  *    ends when enough have caught up, or when the keyspace says FALLBACK fail.
  * S11 Who is chosen forgetful may lack what every member once held. The record keeps that term, and
  *    each member is told by its view: no floor of before is believed (protocol/primary/state.h).
+ * S12 Each choice with a possible loss (S6) is counted, with how much of the history it has kept:
+ *    sessions go by that (position.h).
  *
  * After PacificA (Lin et al. 2008: reconfiguration by a separate group) and Vertical Paxos
  * (Lamport, Malkhi, Zhou 2009: the configuration before is owed until the new one is complete).
@@ -66,6 +68,7 @@
 #include "base/limits.h"
 #include "base/text.h"
 #include "base/types.h"
+#include "cluster/position.h"
 #include "protocol/protocol.h"
 
 #define SUCCESSION_DUTIES_MAX 6u
@@ -109,6 +112,7 @@ struct succession {
     uint64_t life;   /* of the primary: in no other one does it lead (S2) */
     qr_term settled; /* the last term that was reported settled (S7) */
     qr_term forgot;  /* the last term whose primary was chosen forgetful (S11); 0: none was */
+    struct lineage losses; /* S12 */
     struct succession_rule rule;
     struct succession_duty duty[SUCCESSION_DUTIES_MAX];
     struct succession_loss loss; /* with which its primary was chosen, until the term is settled:
@@ -180,6 +184,7 @@ enum succession_kind {
     R(REPLACED, "a lost member of the set is replaced")                            \
     R(FELL_BACK, "too few members for the rule: FALLBACK async")                   \
     R(RESTORED, "enough members for the rule again")                               \
+    R(COUNTED, "losses are counted from now on")                                   \
     /* Of what cannot be done (yet). */                                            \
     R(LEASE_HELD, "the primary before may still answer reads")                     \
     R(NOBODY_STANDS, "nobody stands")                                              \

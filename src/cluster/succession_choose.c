@@ -164,6 +164,10 @@ static void take(const struct succession *now, const struct succession_scene *sc
     out->next = *now;
     out->next.primary = node;
     out->next.loss = loss->possible ? *loss : (struct succession_loss){ 0 };
+    if (loss->possible) { /* S12; position.h, O3 */
+        qr_slot kept = loss->term >= loss->through ? min_u64(loss->slot, POSITION_SLOTS) : 0;
+        losses_add(&out->next.losses, now->term, kept);
+    }
     out->next.life = scene->told[node].life;
     out->next.forgot = scene->told[node].forgetful ? now->term : now->forgot; /* S11 */
     out->next.preferred = NODE_NONE;

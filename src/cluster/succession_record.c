@@ -1,10 +1,12 @@
 /* A succession in its record. Layout of version 1, after the version byte:
  *
  *   succession  term u64, primary u8, before u8, preferred u8, flags u8 (bit 0 fenced, 1 fallen,
- *               2 a loss, 3 of what was promised more than LOCAL, 4 forgot), stage u8,
+ *               2 a loss, 3 of what was promised more than LOCAL, 4 forgot, 5 losses are counted),
+ *               stage u8,
  *               learners u16, life u64, settled u64, rule, duties u8, and each duty:
  *               rule, primaries u16, last u64; at its end a loss: through u64, term u64, slot u64,
- *               and forgot u64 (both from MAP_LEVEL_COPIES on)
+ *               and forgot u64 (both from MAP_LEVEL_COPIES on); from MAP_LEVEL_FOLLOWERS on
+ *               losses: count u16, listed u8, and each of those: term u64, kept u64
  *   rule        members u16, set u16, copies u8 */
 #include "base/panic.h"
 #include "base/wire.h"
@@ -16,7 +18,8 @@
 #define FLAG_LOSS 4u
 #define FLAG_PROMISED_MORE 8u
 #define FLAG_FORGOT 16u
-#define FLAGS 31u
+#define FLAG_COUNTED 32u
+#define FLAGS 63u
 
 static void put_rule(struct wire_writer *w, const struct succession_rule *rule)
 {
@@ -30,7 +33,34 @@ static uint8_t flags_of(const struct succession *s)
     return (uint8_t)((s->fenced ? FLAG_FENCED : 0) | (s->fallen ? FLAG_FALLEN : 0) |
                      (s->loss.possible ? FLAG_LOSS : 0) |
                      (s->loss.promised_more ? FLAG_PROMISED_MORE : 0) |
-                     (s->forgot != 0 ? FLAG_FORGOT : 0));
+                     (s->forgot != 0 ? FLAG_FORGOT : 0) |
+                     (s->losses.counted ? FLAG_COUNTED : 0));
+}
+
+static void put_losses(struct wire_writer *w, const struct lineage *losses)
+{
+    wire_put_u16(w, losses->count);
+    wire_put_u8(w, losses->listed);
+    for (uint32_t i = 0; i < losses->listed; i++) {
+        wire_put_u64(w, losses->last[i].term);
+        wire_put_u64(w, losses->last[i].kept);
+    }
+}
+
+/* In order of their terms. */
+static bool get_losses(struct wire_reader *r, struct lineage *losses)
+{
+    *losses = (struct lineage){ .counted = true, .count = wire_get_u16(r) };
+    losses->listed = wire_get_u8(r);
+    bool sound = losses->listed <= LOSSES_LISTED && losses->listed <= losses->count &&
+                 (losses->listed > 0 || losses->count == 0);
+    for (uint32_t i = 0; sound && i < losses->listed; i++) {
+        struct loss_kept *at = &losses->last[i];
+        at->term = wire_get_u64(r);
+        at->kept = wire_get_u64(r);
+        sound = at->kept <= POSITION_SLOTS && (i == 0 || at[-1].term < at->term);
+    }
+    return sound;
 }
 
 static void get_rule(struct wire_reader *r, struct succession_rule *rule)
@@ -68,6 +98,9 @@ size_t map_succession_write(const struct succession *s, uint8_t *p)
     }
     if (s->forgot != 0) {
         wire_put_u64(&w, s->forgot);
+    }
+    if (s->losses.counted) {
+        put_losses(&w, &s->losses);
     }
     qr_assert(!w.bad);
     return w.n;
@@ -149,7 +182,8 @@ enum map_status map_succession_read(struct span in, struct succession *out)
     }
     bool forgot = (flags & FLAG_FORGOT) != 0;
     s.forgot = forgot ? wire_get_u64(&r) : 0;
+    bool counts = (flags & FLAG_COUNTED) == 0 || get_losses(&r, &s.losses);
     *out = s;
-    bool sound = is_sound(&s) && forgot == (s.forgot != 0) && s.forgot <= s.term;
+    bool sound = counts && is_sound(&s) && forgot == (s.forgot != 0) && s.forgot <= s.term;
     return wire_finished(&r) && sound ? MAP_OK : MAP_BAD;
 }

@@ -184,7 +184,7 @@ static void apply_command(struct replica *r, const struct record *record)
     if (p->stream != NULL) {
         p->strand->last_write = record->slot;
         p->strand->last_write_term = record->term;
-        p->shown = (struct shown){ .slot = record->slot,
+        p->shown = (struct shown){ .slot = replica_position(r, record->slot),
                                    .by = r->me,
                                    .has_stale = true,
                                    .replayed = engine_replayed(r->partition->engine) };

@@ -94,13 +94,16 @@ void client_settle_by(struct client *client, const struct map_keyspace *keyspace
 static bool read_in_vain(const struct client *client, const struct map_keyspace *keyspace,
                          struct text *why)
 {
-    const struct promise *promise = &strategy_protocol(keyspace)->promise;
+    struct promise promise = strategy_protocol(keyspace)->promise;
     enum read_level level = (enum read_level)client->stream.wants.level;
-    if ((client->by_default & ASKED_READ) != 0 || (promise->reads & READ_BIT(level)) != 0) {
+    if (control_level(client->node) < MAP_LEVEL_FOLLOWERS) { /* nobody counts losses (position.h) */
+        promise.reads &= (uint16_t)~READ_BIT(READ_SESSION);
+    }
+    if ((client->by_default & ASKED_READ) != 0 || (promise.reads & READ_BIT(level)) != 0) {
         return false;
     }
     text_put(why, "gives reads at ");
-    level_names(why, promise);
+    level_names(why, &promise);
     text_put(why, ", not at ");
     text_put(why, level_name(level));
     return true;

@@ -297,6 +297,23 @@ static void prefer(const struct look *l, const struct succession_action *a, stru
 }
 
 /* Adds what is next of that partition. */
+/* Where all nodes can read it; what was lost before then nobody has counted (position.h, O4). */
+static void count_losses(const struct look *l, struct succession_action *a)
+{
+    if (control_level(l->node) < MAP_LEVEL_FOLLOWERS) {
+        a->next.losses = (struct lineage){ 0 };
+    } else if (!l->now->losses.counted &&
+               (a->kind == SUCCESSION_WRITE || a->kind == SUCCESSION_NOTHING)) {
+        if (a->kind == SUCCESSION_NOTHING) {
+            *a = (struct succession_action){ .kind = SUCCESSION_WRITE,
+                                             .reason = SUCCESSION_COUNTED,
+                                             .next = *l->now };
+        }
+        a->next.losses = (struct lineage){ .count = 0 };
+        losses_add(&a->next.losses, l->now->term, 0);
+    }
+}
+
 static void look_at(struct look *l, struct edit *edit)
 {
     struct council *c = l->node->control->council;
@@ -319,6 +336,7 @@ static void look_at(struct look *l, struct edit *edit)
         a.next.loss = (struct succession_loss){ 0 }; /* older nodes could not read it */
         a.next.forgot = 0;
     }
+    count_losses(l, &a);
     if (a.kind == SUCCESSION_WRITE) {
         edit_succession(edit, l->partition->group, &a.next);
         tell_written(l, &a);

@@ -114,7 +114,7 @@ static struct span run_command(struct replica *r, struct pending *p, struct span
                     : rows_statement(node->bench.rows, r->partition->engine, bytes, reply);
     replica_count_call(node, p->spec, reply);
     pace_note_write(r);
-    p->shown = (struct shown){ .slot = x->state,
+    p->shown = (struct shown){ .slot = replica_position(r, x->state),
                                .by = r->me,
                                .has_stale = true,
                                .replayed = engine_replayed(r->partition->engine) };

@@ -42,7 +42,7 @@ static void note_answered(const struct gather *g, const struct pending *p, enum 
 {
     struct strands *strands = &g->parent->stream->strands;
     if (is_of_a_state(p, status)) {
-        strands_note_proven(strands, p->partition->group, p->shown.slot);
+        strands_note_proven(strands, p->node->map, p->partition->group, p->shown.slot);
     }
     if (g->kind == GATHER_DONE) { /* whatever became of it */
         strand_of(strands, p->partition->group)->wrote_at = p->node->clock;

@@ -31,7 +31,7 @@ void local_cmd_SESSION_USE(struct client *client, const struct span *argv, uint3
         reply_errorf(reply, "%s, nothing was changed", token_refusal(status));
         return;
     }
-    session_use(&client->stream.strands, &token);
+    session_use(&client->stream.strands, client->node->map, &token);
     reply_status(reply, "OK");
 }
 
@@ -82,7 +82,7 @@ static void show_place(const struct node *node, const struct token_place *place,
     const struct map_partition *partition = map_partition(node->map, place->group);
     const struct map_keyspace *keyspace =
         partition != NULL ? map_keyspace(node->map, partition->keyspace) : NULL;
-    reply_map(reply, 4);
+    reply_map(reply, 5);
     reply_bulk_text(reply, "keyspace");
     if (keyspace != NULL) {
         reply_bulk_text(reply, keyspace->name);
@@ -96,7 +96,8 @@ static void show_place(const struct node *node, const struct token_place *place,
         reply_null(reply);
     }
     reply_field_integer(reply, "group", place->group);
-    reply_field_integer(reply, "slot", (int64_t)place->slot);
+    reply_field_integer(reply, "slot", (int64_t)position_slot(place->slot));
+    reply_field_integer(reply, "losses", position_losses(place->slot));
 }
 
 void local_cmd_SESSION_SHOW(struct client *client, const struct span *argv, uint32_t argc,

@@ -27,16 +27,24 @@ static void field_null(struct reply *reply, const char *name)
     reply_null(reply);
 }
 
-/* "17-4211": the state of a partition, by its group, as far as a slot. */
+/* "17-4211": the state of a partition, by its group, as far as a slot; "17-4211-2" when two of its
+ * primaries were chosen with a loss (cluster/position.h). */
 static void put_position(const struct pending *p, struct reply *reply)
 {
-    char text[48];
+    char bytes[48];
+    struct text text = text_in(bytes, sizeof bytes);
     if (p->partition == NULL || p->shown.slot == 0) {
         field_null(reply, "position");
         return;
     }
-    (void)snprintf(text, sizeof text, "%" PRIu32 "-%" PRIu64, p->partition->group, p->shown.slot);
-    reply_field_text(reply, "position", text);
+    text_u64(&text, p->partition->group);
+    text_put(&text, "-");
+    text_u64(&text, position_slot(p->shown.slot));
+    if (position_losses(p->shown.slot) != 0) {
+        text_put(&text, "-");
+        text_u64(&text, position_losses(p->shown.slot));
+    }
+    reply_field_text(reply, "position", bytes);
 }
 
 /* By its id, which an index is not: that goes to another node when its own is gone. */

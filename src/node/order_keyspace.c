@@ -100,6 +100,8 @@ static bool fields_need_level(struct node *node, struct pending *p, const struct
 {
     bool primary = strategy_has_views(k);
     uint32_t needed = primary ? primary_options_level(&k->primary) : MAP_LEVEL_REQUESTS;
+    bool sessions = primary && k->read.level == READ_SESSION; /* cluster/position.h, O4 */
+    needed = sessions ? MAP_LEVEL_FOLLOWERS : needed;
     if (!map_keyspace_has_fields(k) || control_level(node) >= needed) {
         return false;
     }

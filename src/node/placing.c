@@ -100,6 +100,7 @@ bool placing_found(const struct node *node, const struct map_keyspace *keyspace,
         if (strategy_has_views(keyspace)) {
             struct succession first = { .term = 0 };
             sound = strategy_first(node->map, keyspace, &p, &first);
+            first.losses.counted = map_settings(node->map)->level >= MAP_LEVEL_FOLLOWERS;
             edit_succession(edit, p.group, &first);
         }
         *refused = p;

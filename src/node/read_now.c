@@ -83,7 +83,7 @@ bool replica_read_now(struct replica *r, struct stream *stream, const struct com
         measure_latency(node->measure, spec, node->clock - began);
     }
     pace_note_history(&stream->history, node->clock - began, reply_bytes_behind(reply, before));
-    stream_note_read(stream, r->group, r->applied);
+    stream_note_read(stream, r->node->map, r->group, replica_shows(r, level, r->applied));
     stream->end_reply(stream, NULL, STATUS_OK);
     return true;
 }
@@ -110,11 +110,50 @@ void replica_read_unproven(struct replica *r, struct pending *p)
     replica_begin_read(p);
     p->confirmed = true;
     p->place = READ_CONFIRMED;
-    p->slot = p->wants.least;
+    p->slot = replica_needs(r, p->wants.least);
     p->until = 0;
     replica_queue(r, &r->confirmed, p);
     r->partition->again = true;
     partition_wake(r->partition);
+}
+
+/* --- Positions -------------------------------------------------------------------------------- */
+
+/* How many losses there were in the history that its state is of. The map may be behind. */
+static bool losses_of(const struct replica *r, const struct lineage **losses, uint16_t *count)
+{
+    const struct succession *s = map_succession(r->node->map, r->group);
+    qr_term term = r->outlook.proven;
+    bool known = s != NULL && term != 0 && s->term >= term && r->partition->rollback == NULL;
+    *losses = known ? &s->losses : NULL;
+    return known && losses_by(*losses, term, count);
+}
+
+qr_slot replica_position(const struct replica *r, qr_slot slot)
+{
+    const struct lineage *losses;
+    uint16_t count = 0;
+    if (!r->viewed) {
+        return slot;
+    }
+    return losses_of(r, &losses, &count) ? position_of(count, slot) : 0;
+}
+
+qr_slot replica_needs(const struct replica *r, qr_slot position)
+{
+    const struct lineage *losses;
+    uint16_t count = 0;
+    if (!r->viewed || position == 0) {
+        return position;
+    }
+    return losses_of(r, &losses, &count) ? position_here(losses, count, position) : POSITION_NEVER;
+}
+
+/* At level local a primary shows what it has executed, and nobody knows whether that stays. */
+qr_slot replica_shows(const struct replica *r, enum read_level level, qr_slot slot)
+{
+    bool executed = r->logical && level == READ_LOCAL && r->execute->state > r->applied;
+    return executed ? 0 : replica_position(r, slot);
 }
 
 /* --- How fresh -------------------------------------------------------------------------------- */

@@ -25,7 +25,8 @@ void replica_count_call(struct node *node, const struct command_spec *spec,
 /* The state as it is here now, as of that slot, and how old it may be at most. */
 static struct shown shown_by(struct replica *r, const struct pending *p, qr_slot slot)
 {
-    struct shown shown = { .slot = slot, .by = r->me };
+    struct shown shown = { .slot = replica_shows(r, (enum read_level)p->wants.level, slot),
+                           .by = r->me };
     if (p->wants.level == READ_LINEARIZABLE) { /* it was current when it was asked for */
         shown.has_stale = true;
         return shown;
@@ -40,9 +41,11 @@ static struct shown shown_by(struct replica *r, const struct pending *p, qr_slot
 
 /* The state as of that slot, which is current as far as anybody can know, lacks what the read's
  * session has seen: freshness.h F5. */
-static bool is_lost(const struct pending *p, qr_slot slot)
+static bool is_lost(const struct replica *r, const struct pending *p, qr_slot slot)
 {
-    return p->wants.least > slot && p->wants.level != READ_SNAPSHOT;
+    bool knows = !r->viewed || replica_leads(r); /* a member may lack what its primary has */
+    return knows && p->wants.least != 0 && p->wants.level != READ_SNAPSHOT &&
+           replica_needs(r, p->wants.least) > slot;
 }
 
 /* Up to where all must be committed before that may be shown (execute.h: E3, E4); 0: it is. One
@@ -71,7 +74,7 @@ static void serve_read(struct replica *r, struct pending *p, bool forced, qr_slo
         replica_serve_as_of(r, p);
         return;
     }
-    if (is_lost(p, slot)) {
+    if (is_lost(r, p, slot)) {
         stream_refuse(p, STATUS_SESSIONLOST);
         return;
     }
@@ -109,13 +112,19 @@ static bool waits_for_write(const struct pending *p)
     return p->stream != NULL && stream_waits_for_write(p); /* S1 */
 }
 
+static bool lacks(const struct replica *r, qr_slot position)
+{
+    return r->applied < replica_needs(r, position);
+}
+
 /* What came before it was answered elsewhere, and shows more than there is here (session.h N2, and
  * of linearizable reads the order of the stream). */
 static bool is_outrun(const struct replica *r, const struct pending *p)
 {
     bool proven = p->wants.level == READ_LINEARIZABLE && p->by_index && !replica_leads(r);
-    return (p->wants.level == READ_SESSION || proven) && r->applied < p->strand->seen &&
-           r->applied < stream_seen_before(p);
+    bool ahead = (p->wants.level == READ_SESSION || proven) && lacks(r, p->strand->seen) &&
+                 lacks(r, stream_seen_before(p));
+    return ahead || (r->viewed && !replica_leads(r) && lacks(r, p->wants.least));
 }
 
 /* p, which is in no queue, goes back to the router. */
@@ -206,12 +215,14 @@ static void prefetch_reads(const struct replica *r, const struct pending *p, uin
 }
 
 /* What must be applied before p is served, now that the slot is confirmed for it. */
-static qr_slot needs(const struct pending *p, qr_slot slot)
+static qr_slot needs(const struct replica *r, const struct pending *p, qr_slot slot)
 {
-    if (p->wants.level == READ_LINEARIZABLE && p->wants.least <= slot) {
+    qr_slot least = replica_needs(r, p->wants.least);
+    if (p->wants.level == READ_LINEARIZABLE && least <= slot) {
         return slot;
     }
     struct read_wish wish = freshness_wish(&p->wants, p->arrived);
+    wish.least = least;
     wish.index = slot;
     return freshness_needs(&wish);
 }
@@ -234,9 +245,9 @@ void replica_reads_confirmed(struct replica *r, qr_req first, uint32_t count, qr
         struct pending *p = pendings_pop(&r->reading);
         qr_assert(p->req >= first); /* ranges are confirmed in order */
         p->confirmed = true;
-        p->slot = needs(p, slot);
+        p->slot = needs(r, p, slot);
         p->until = before;
-        if (is_lost(p, slot)) {
+        if (is_lost(r, p, slot)) {
             stream_refuse(p, STATUS_SESSIONLOST);
         } else if (r->confirmed.count == 0 && pace_has_time(r)) {
             try_read(r, p, false);
@@ -438,9 +449,10 @@ void replica_serve_before(struct replica *r, struct pending *p, struct pendings 
 }
 
 /* Its client was shown more than that slot already, ahead of it. */
-static bool is_shown_more(const struct pending *p, qr_slot slot)
+static bool is_shown_more(const struct replica *r, const struct pending *p, qr_slot slot)
 {
-    return is_lost(p, slot) || (p->strand->seen > slot && stream_seen_before(p) > slot);
+    return is_lost(r, p, slot) || (replica_needs(r, p->strand->seen) > slot &&
+                                   replica_needs(r, stream_seen_before(p)) > slot);
 }
 
 /* One whose client was shown p's write by another leader already is not served without it, nor what
@@ -451,7 +463,7 @@ void replica_serve_ahead(struct replica *r, struct pending *p)
         return;
     }
     struct pending *at = first_ahead(p, UINT32_MAX);
-    while (at != p && !is_shown_more(at, p->slot - 1)) {
+    while (at != p && !is_shown_more(r, at, p->slot - 1)) {
         /* Answering the head of a stream frees the answered ones behind it: what is kept across
          * must be a read. */
         struct pending *next = next_reading(at->next, p);

@@ -99,6 +99,10 @@ uint8_t *replica_write(struct replica *r, struct pending *p, size_t n);
 void replica_load(struct replica *r, struct pending *p);
 /* A cargo of which the log has a part goes, and its command was not proposed. */
 void replica_abandon(struct replica *r, const struct cargo *cargo);
+/* A position (cluster/position.h) of its history at that slot; 0: not known. */
+qr_slot replica_position(const struct replica *r, qr_slot slot);
+/* The slot that has to be applied here to show that position; POSITION_NEVER: none does. */
+qr_slot replica_needs(const struct replica *r, qr_slot position);
 /* Adds a read, whose p->op is set, to this turn's batch; also where replica_may_ask. */
 void replica_read(struct replica *r, struct pending *p);
 /* A read that needs no proof (enum read_level), from what is applied here; of any replica. */

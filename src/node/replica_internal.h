@@ -136,6 +136,9 @@ BEGINS_LINE(struct replica, batch);
 BEGINS_LINE(struct replica, outlook);
 _Static_assert(offsetof(struct replica, outlook.member) <= REPLICA_HOT_BYTES, "asked for ahead");
 
+/* The position that a read of that level shows, of that slot; 0: not known. */
+qr_slot replica_shows(const struct replica *r, enum read_level level, qr_slot slot);
+
 /* p stands in that queue of r from here on. */
 static inline void replica_queue(struct replica *r, struct pendings *queue, struct pending *p)
 {

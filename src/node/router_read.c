@@ -44,10 +44,10 @@ static enum serve serves(const struct router *router, const struct partition *pa
 {
     struct freshness freshness;
     struct read_wish wish = freshness_wish(wants, asked);
-    wish.least = least;
     if (partition->replica == NULL || router->node->removed) {
         return SERVE_ELSEWHERE;
     }
+    wish.least = replica_needs(partition->replica, least);
     replica_freshness(partition->replica, &freshness);
     freshness.leads = router_leads_here(router, partition);
     freshness.trusted = freshness.trusted && !partition->quarantined && !partition->loading;
@@ -173,7 +173,9 @@ bool router_read_here(struct router *router, struct pending *p)
         return false;
     }
     if (p->wants.level == READ_SESSION && p->strand != NULL) {
-        p->wants.least = max_u64(p->wants.least, stream_seen_before(p));
+        bool sure = strand_join(router->node->map, p->partition->group, &p->wants.least,
+                                stream_seen_before(p));
+        p->strand->unsure = p->strand->unsure || !sure;
     }
     enum aside aside = router_read_aside(router, p);
     if (aside != ASIDE_NOT) {
@@ -210,9 +212,10 @@ static bool may_now(const struct router *router, const struct partition *partiti
     }
     if (wants->level == READ_SESSION) {
         const struct strand *strand = strand_of(&stream->strands, partition->group);
-        return !wants_proof(router->node, strand, wants) &&
-               serves(router, partition, wants, max_u64(wants->least, strand->seen), now) ==
-                   SERVE_NOW;
+        qr_slot least = wants->least;
+        return strand_join(router->node->map, partition->group, &least, strand->seen) &&
+               !wants_proof(router->node, strand, wants) &&
+               serves(router, partition, wants, least, now) == SERVE_NOW;
     }
     if (wants->level != READ_LINEARIZABLE) {
         return serves(router, partition, wants, wants->least, now) == SERVE_NOW;

@@ -63,13 +63,13 @@ static void doubt(struct strands *strands, const struct token *token)
     }
 }
 
-void session_use(struct strands *strands, const struct token *token)
+void session_use(struct strands *strands, const struct map *map, const struct token *token)
 {
     if (token->open) {
         doubt(strands, token);
     }
     for (uint32_t i = 0; i < token->count; i++) {
-        strands_note_seen(strands, token->places[i].group, token->places[i].slot);
+        strands_note_seen(strands, map, token->places[i].group, token->places[i].slot);
     }
     strands->unsure = strands->unsure || token->open; /* those made from now on */
 }
@@ -151,6 +151,12 @@ void session_put(const struct pending *p, struct reply *reply)
     if (p->token != NULL) {
         memcpy(&token, p->token, p->token_bytes);
     }
-    token_note(&token, p->partition->group, p->shown.slot);
+    qr_slot known = 0;
+    (void)token_find(&token, p->partition->group, &known);
+    if (!strand_join(p->node->map, p->partition->group, &known, p->shown.slot)) {
+        reply_null(reply);
+        return;
+    }
+    token_note(&token, p->partition->group, known);
     reply_bulk(reply, span_of(text, session_write(p->node, &token, text)));
 }

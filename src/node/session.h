@@ -24,7 +24,7 @@ struct reply;
 /* What the strands know. */
 void session_sum(const struct strands *strands, struct token *out);
 /* They know what the token says too. */
-void session_use(struct strands *strands, const struct token *token);
+void session_use(struct strands *strands, const struct map *map, const struct token *token);
 /* It knows other partitions than that of group 0, here or by the token that came (NULL: none did);
  * what is open may know any. */
 bool session_was_elsewhere(const struct strands *strands, const struct token *token);

@@ -11,6 +11,7 @@
 #define NODE_STRAND_H
 
 #include "base/types.h"
+#include "cluster/map.h"
 
 #define STRAND_PLACES 128u
 
@@ -33,7 +34,7 @@ struct strand {
     qr_slot last_write;      /* slot of the last write applied for it here; for WAIT */
     qr_term last_write_term; /* and its term */
     qr_time wrote_at; /* when the last write was answered; 0: none was */
-    qr_slot seen; /* the newest state of the group that the stream has been shown, or has made */
+    qr_slot seen; /* the newest position of the group that it has been shown, or has made */
     qr_slot told; /* the same of replies that have left: those behind one without are not yet */
     bool unsure;  /* of more than `seen` says: session.h N1 */
     bool wrote;   /* it may have changed something, here or elsewhere */
@@ -56,20 +57,41 @@ static inline struct strand *strand_of(struct strands *strands, uint32_t group)
     return strands->first.group == group ? &strands->first : strand_make(strands, group);
 }
 
-/* The stream has been shown the group's state at that slot; no reply to it is on its way. */
-static inline void strands_note_seen(struct strands *strands, uint32_t group, qr_slot slot)
+/* position_join, of that group. */
+static inline bool strand_join(const struct map *map, uint32_t group, qr_slot *known, qr_slot more)
+{
+    bool alike = *known == 0 || more == 0 || position_losses(*known) == position_losses(more);
+    if (alike) {
+        *known = max_u64(*known, more);
+        return true;
+    }
+    return position_join(map_losses(map, group), known, more);
+}
+
+/* It has seen that position too. Where nobody can tell which of two is beyond the other it is
+ * unsure: a proof tells. */
+static inline void strand_see(struct strand *s, const struct map *map, qr_slot position)
+{
+    s->unsure = !strand_join(map, s->group, &s->seen, position) || s->unsure;
+}
+
+/* The stream has been shown the group's state at that position; no reply to it is on its way. */
+static inline void strands_note_seen(struct strands *strands, const struct map *map,
+                                     uint32_t group, qr_slot position)
 {
     struct strand *s = strand_of(strands, group);
-    s->seen = slot > s->seen ? slot : s->seen;
+    strand_see(s, map, position);
+    s->unsure = s->unsure || position == 0;
     s->told = s->seen;
 }
 
 /* The same, of a proven state, or of what it has made; 0: it is not known how far that went. */
-static inline void strands_note_proven(struct strands *strands, uint32_t group, qr_slot slot)
+static inline void strands_note_proven(struct strands *strands, const struct map *map,
+                                       uint32_t group, qr_slot position)
 {
     struct strand *s = strand_of(strands, group);
-    strands_note_seen(strands, group, slot);
-    s->unsure = slot == 0 || (s->unsure && s->open > 0);
+    s->unsure = position == 0 || (s->unsure && s->open > 0);
+    strands_note_seen(strands, map, group, position);
 }
 
 /* Writes the groups in which the stream has written to v, at most cap of them; returns how many

@@ -188,7 +188,7 @@ static void unlink_from_stream(struct pending *p)
     }
     if (p->strand != NULL) {
         qr_assert(p->strand->open > 0);
-        p->strand->told = max_u64(p->strand->told, p->shown.slot);
+        (void)strand_join(p->node->map, p->strand->group, &p->strand->told, p->shown.slot);
         p->strand->open--;
         p->strand = NULL;
     }
@@ -427,21 +427,21 @@ static void note_seen(const struct pending *p, enum qr_status status)
         strand->unsure =
             strand->unsure || p->spec->place == PLACE_READ || p->spec->place == PLACE_WRITE;
     } else {
-        strand->seen = max_u64(strand->seen, p->shown.slot);
         strand->unsure = strand->unsure && !(strand->open == 1 && is_proven(p));
+        strand_see(strand, p->node->map, p->shown.slot);
     }
 }
 
 qr_slot stream_seen_before(const struct pending *p)
 {
     const struct strand *strand = p->strand;
-    if (p->next == NULL || strand->seen <= strand->told) {
+    if (p->next == NULL || strand->seen == strand->told) {
         return strand->seen;
     }
     qr_slot seen = strand->told; /* p has no answer, so that was before it */
     for (const struct pending *q = p->previous; q != NULL; q = q->previous) {
         bool counts = q->strand == strand && q->state == PENDING_ANSWERED;
-        seen = counts ? max_u64(seen, q->shown.slot) : seen;
+        (void)strand_join(p->node->map, strand->group, &seen, counts ? q->shown.slot : 0);
     }
     return seen;
 }

@@ -201,9 +201,10 @@ static inline void stream_refused(struct pending *p)
 }
 
 /* A read of that group was answered without a pending, from the state at that slot. */
-static inline void stream_note_read(struct stream *stream, uint32_t group, qr_slot slot)
+static inline void stream_note_read(struct stream *stream, const struct map *map, uint32_t group,
+                                    qr_slot position)
 {
-    strands_note_seen(&stream->strands, group, slot);
+    strands_note_seen(&stream->strands, map, group, position);
 }
 
 /* What the client is shown of p's strand ahead of p's reply, as far as it is known by now. What

@@ -115,8 +115,7 @@ def test_more_than_it_gives_is_refused_and_nothing_is_written_U3(three):
     assert node.call("SET", "gives:a", "1") == "OK"
     for words in (("WITH", "2", "ACK", "MAJORITY", "SET", "gives:a", "2"),
                   ("WITH", "4", "KS", "gives", "ACK", "EACH zone", "SET", "gives:a", "2"),
-                  ("WITH", "2", "READ", "linearizable", "GET", "gives:a"),
-                  ("WITH", "2", "READ", "session", "GET", "gives:a")):
+                  ("WITH", "2", "READ", "linearizable", "GET", "gives:a")):
         with pytest.raises(Error, match="^LEVEL keyspace 'gives' of strategy primary gives .*, the "
                                         "command was not applied$"):
             node.call(*words)

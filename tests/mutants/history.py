@@ -117,7 +117,7 @@ END_TO_END = [
      "apply.c", "engine_enter(engine, record->slot);", ""),
     ("as of: a position is answered before it is there",
      "e2e/history::test_what_is_still_to_come_is_waited_for", "read_now.c",
-     "p->slot = p->wants.least;", "p->slot = 0;"),
+     "p->slot = replica_needs(r, p->wants.least);", "p->slot = 0;"),
     ("as of: a write behind it hurries it",
      "e2e/history::test_a_read_as_of_does_not_mix_with_what_its_client_writes", "reads.c",
      "return p->wants.level != READ_SNAPSHOT && ((p->state", "return ((p->state"),

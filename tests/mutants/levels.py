@@ -46,7 +46,7 @@ NODE = [
      "e2e/with_again::test_a_command_with_large_arguments_has_no_options_each_time",
      "client_commands.c", "} else if (client->parser.skipped) {", "} else if (false) {"),
     ("wants: a read does not move what its stream has seen", "unit/node/stream", "stream.c",
-     "strand->seen = max_u64(strand->seen, p->shown.slot);", "(void)0;"),
+     "strand_see(strand, p->node->map, p->shown.slot);", "(void)0;"),
     ("meta: a read ahead of a write has the write's position", "unit/node/apply", "reads.c",
      "serve_read(r, at, true, p->slot - 1, p->slot);",
      "serve_read(r, at, true, p->slot, p->slot);"),

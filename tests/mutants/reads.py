@@ -66,8 +66,8 @@ NODE = [
      "} else if (r->frozen) { ask_again(r, p);",
      "} else if (r->frozen && p->until != 0) { ask_again(r, p);"),
     ("reads: older than what the leader answered before", "unit/node/read_index", "reads.c",
-     "(p->wants.level == READ_SESSION || proven) && r->applied", "(p->wants.level == READ_SESSION"
-     " && !proven) && r->applied"),
+     "(p->wants.level == READ_SESSION || proven) && lacks", "(p->wants.level == READ_SESSION"
+     " && !proven) && lacks"),
     ("reads: a leader is outrun for ever", "unit/node/read_index", "reads.c",
      "p->by_index && !replica_leads(r);", "p->by_index;"),
     ("reads: a follower's clock makes stamps", "unit/node/read_index", "reads.c",
@@ -124,7 +124,7 @@ NODE = [
     ("reads: a lease covers what a token knows", "unit/node/read_now", "router_read.c",
      "wants->least == 0; /* what", "true; /* what"),
     ("reads: what was answered at once was not seen", "unit/node/read_now", "read_now.c",
-     "stream_note_read(stream, r->group, r->applied);", ""),
+     "stream_note_read(stream, r->node->map, r->group, replica_shows(r, level, r->applied));", ""),
     ("reads: the lease of long ago ends it for ever", "unit/node/read_now", "read_now.c",
      "p->until = 0;", ""),
     ("reads: one who has lost what it promised shows its state", "unit/node/read_index",

@@ -96,13 +96,12 @@ LOG = [
 # Sessions that go from node to node.
 HOPS = [
     ("whole, hops: USE takes nothing over", "nodes", "local_session.c",
-     "    session_use(&client->stream.strands, &token);\n", ""),
+     "    session_use(&client->stream.strands, client->node->map, &token);\n", ""),
     ("whole, hops: the token that comes with a command is not looked at", "nodes",
      "client_commands.c", "!token_find(token, partition->group, &wants->least)",
      "token->count > TOKEN_PLACES_MAX && partition != NULL"),
     ("whole, hops: a leader that has all that was seen says that it is lost", "nodes", "reads.c",
-     "return p->wants.least > slot && p->wants.level != READ_SNAPSHOT;",
-     "return p->wants.least >= slot && p->wants.level != READ_SNAPSHOT;"),
+     "replica_needs(r, p->wants.least) > slot;", "replica_needs(r, p->wants.least) >= slot;"),
 ]
 
 # Each breaks what a model of sim/nodes/models.def promises.

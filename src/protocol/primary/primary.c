@@ -481,7 +481,7 @@ static uint32_t tolerates_all_but_two(uint32_t replicas)
 
 #define READS                                                                        \
     (READ_BIT(READ_LEADER) | READ_BIT(READ_PREFIX) | READ_BIT(READ_LOCAL) |           \
-     READ_BIT(READ_BOUNDED))
+     READ_BIT(READ_SESSION) | READ_BIT(READ_BOUNDED))
 
 #define OF_COPIES (ACK_BIT(ACK_DURABLE) | ACK_BIT(ACK_RECEIVED) | ACK_BIT(ACK_APPLIED))
 

@@ -277,7 +277,7 @@ static void test_where_there_is_one_way_it_is_gone_as_well(void **state)
     s = goes("get a");
     assert_true(s->partition == &zero && s->db == 7 && s->wants.level == READ_SESSION);
     node.contact.coverage.until = 0; /* it may not have heard of a prefix */
-    strands_note_seen(&me->stream.strands, 4, 17);
+    strands_note_seen(&me->stream.strands, NULL, 4, 17);
     assert_int_equal(goes("get a")->wants.level, READ_LINEARIZABLE);
 }
 

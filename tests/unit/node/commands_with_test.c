@@ -411,7 +411,7 @@ static void test_reads_of_a_session_where_a_prefix_may_be_missing_K6(void **stat
     SAYS("consistency read session", "+OK\r\n");
     node.contact.coverage.until = 0;
     assert_int_equal(goes("get a")->wants.level, READ_SESSION);
-    strands_note_seen(&me->stream.strands, 3, 7);
+    strands_note_seen(&me->stream.strands, NULL, 3, 7);
     assert_int_equal(goes("get a")->wants.level, READ_LINEARIZABLE);
     assert_int_equal(goes("with 2 read local get a")->wants.level, READ_LOCAL);
     assert_int_equal(goes("with 2 ks cart get a")->wants.level, READ_SESSION);

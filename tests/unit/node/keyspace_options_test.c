@@ -267,8 +267,8 @@ static void what_is_wrong_of_primary_is_said_in_a_sentence(void **state)
           "ERR option 'READ' stands there twice" },
         { "STRATEGY primary FALLBACK maybe", "ERR FALLBACK is fail or async, not 'maybe'" },
         { "STRATEGY primary ACK MAJORITY", "LEVEL strategy primary does not give ACK 'MAJORITY'" },
-        { "STRATEGY primary READ session",
-          "LEVEL strategy primary does not give reads at level 'session'" },
+        { "STRATEGY primary READ causal",
+          "LEVEL strategy primary does not give reads at level 'causal'" },
         { "STRATEGY primary ACK LOCAL READ linearizable",
           "LEVEL strategy primary does not give reads at level 'linearizable'" },
         { "STRATEGY primary STRATEGY raft", "ERR option 'STRATEGY' stands there twice" },
@@ -305,7 +305,7 @@ static void an_alter_of_primary_goes_by_what_stands_there(void **state)
     assert_false(take_primary("ACK LOCAL FALLBACK fail", &any, &o, why, sizeof why));
     assert_string_equal(why, "ERR with ACK LOCAL ON durable there are no reads at level "
                              "linearizable, which requests get that say nothing: say READ with one "
-                             "of leader, bounded, prefix, local, nothing was changed");
+                             "of leader, session, bounded, prefix, local, nothing was changed");
     assert_true(take_primary("ACK LOCAL FALLBACK fail READ prefix", &any, &o, why, sizeof why));
     assert_true(take_primary("ACK ANY~1 READ linearizable", &local, &o, why, sizeof why));
     assert_true(take_primary("ACK ALL", &local, &o, why, sizeof why));

@@ -148,6 +148,12 @@ bool replica_past_floor(struct replica *r, qr_slot *floor)
     return r->keeps;
 }
 
+qr_slot replica_needs(const struct replica *r, qr_slot position)
+{
+    (void)r;
+    return position;
+}
+
 void replica_freshness(struct replica *r, struct freshness *out)
 {
     *out = (struct freshness){

@@ -251,7 +251,7 @@ static void test_other_levels_are_not_outrun(void **state)
     command("get a");
     world->client.wants = (struct wants){ 0 };
     turn();
-    strands_note_seen(&world->client.strands, 0, 3);
+    strands_note_seen(&world->client.strands, NULL, 0, 3);
     take_replies();
     assert_heard("$1\r\n1\r\n");
 }

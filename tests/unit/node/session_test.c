@@ -26,14 +26,14 @@ static void test_what_was_seen_is_in_the_token_and_in_who_uses_it(void **state)
     (void)state;
     struct strands a = { 0 };
     struct strands b = { 0 };
-    strands_note_seen(&a, 0, 10);
-    strands_note_seen(&a, 7, 20);
-    strands_note_seen(&a, 7, 19);
-    strands_note_seen(&b, 7, 5);
-    strands_note_seen(&b, 9, 30);
+    strands_note_seen(&a, NULL, 0, 10);
+    strands_note_seen(&a, NULL, 7, 20);
+    strands_note_seen(&a, NULL, 7, 19);
+    strands_note_seen(&b, NULL, 7, 5);
+    strands_note_seen(&b, NULL, 9, 30);
     struct token token = sum_of(&a);
     assert_int_equal(token.count, 2);
-    session_use(&b, &token);
+    session_use(&b, NULL, &token);
     token = sum_of(&b);
     assert_false(token.open);
     assert_int_equal(slot_of(&token, 0), 10);
@@ -52,7 +52,7 @@ static void test_more_partitions_than_a_connection_keeps_N1(void **state)
     (void)state;
     struct strands strands = { 0 };
     for (uint32_t group = 1; group <= 3 * STRANDS_KEPT; group++) {
-        strands_note_seen(&strands, group, group);
+        strands_note_seen(&strands, NULL, group, group);
     }
     struct token token = sum_of(&strands);
     assert_true(token.open && token.count > 0);
@@ -61,11 +61,11 @@ static void test_more_partitions_than_a_connection_keeps_N1(void **state)
         gone++;
     }
     assert_in_range(gone, 1, 3 * STRANDS_KEPT);
-    strands_note_seen(&strands, gone, 1); /* made anew: what it had seen before is not known */
+    strands_note_seen(&strands, NULL, gone, 1); /* made anew: what it had seen is not known */
     token = sum_of(&strands);
     assert_false(is_told(&token, gone));
     strand_of(&strands, gone)->unsure = false; /* a proven read */
-    strands_note_seen(&strands, gone, gone);
+    strands_note_seen(&strands, NULL, gone, gone);
     token = sum_of(&strands);
     assert_int_equal(slot_of(&token, gone), gone);
     for (uint32_t i = 0; i < token.count; i++) {
@@ -83,10 +83,10 @@ static void test_an_open_token_leaves_doubts_about_what_it_does_not_list(void **
     struct strands strands = { 0 };
     struct token open = { .open = true };
     token_note(&open, 4, 40);
-    strands_note_seen(&strands, 3, 30);
-    strands_note_seen(&strands, 4, 4);
-    session_use(&strands, &open);
-    strands_note_seen(&strands, 5, 50);
+    strands_note_seen(&strands, NULL, 3, 30);
+    strands_note_seen(&strands, NULL, 4, 4);
+    session_use(&strands, NULL, &open);
+    strands_note_seen(&strands, NULL, 5, 50);
     struct token token = sum_of(&strands);
     assert_true(token.open);
     assert_int_equal(slot_of(&token, 4), 40);
@@ -96,17 +96,17 @@ static void test_an_open_token_leaves_doubts_about_what_it_does_not_list(void **
     strand_of(&strands, 6)->unsure = false; /* a proven read */
     struct token list4 = { .open = true };
     token_note(&list4, 4, 1);
-    session_use(&strands, &list4);
+    session_use(&strands, NULL, &list4);
     token = sum_of(&strands);
     assert_false(is_told(&token, 6)); /* doubted again */
     token_note(&list4, 3, 1);
-    session_use(&strands, &list4);
+    session_use(&strands, NULL, &list4);
     token = sum_of(&strands);
     assert_false(is_told(&token, 3)); /* still: that one knew more of it, for all that is known */
     struct token closed = { 0 }; /* which does not take the doubts away */
     token_note(&closed, 3, 33);
     token_note(&closed, 6, 66);
-    session_use(&strands, &closed);
+    session_use(&strands, NULL, &closed);
     token = sum_of(&strands);
     assert_false(is_told(&token, 3));
     assert_false(is_told(&token, 6));
@@ -118,7 +118,7 @@ static void test_the_group_of_most_commands_is_doubted_too(void **state)
     (void)state;
     struct strands strands = { 0 };
     struct token open = { .open = true };
-    session_use(&strands, &open);
+    session_use(&strands, NULL, &open);
     struct token token = sum_of(&strands);
     assert_true(token.open && !is_told(&token, 0));
     assert_true(strand_of(&strands, 0)->unsure);
@@ -132,12 +132,12 @@ static void test_a_whole_token_takes_no_doubt_away_and_makes_none(void **state)
     struct strands strands = { 0 };
     struct token whole = { 0 }, open = { .open = true }, token;
     token_note(&whole, 4, 40);
-    strands_note_seen(&strands, 3, 30);
-    session_use(&strands, &whole);
+    strands_note_seen(&strands, NULL, 3, 30);
+    session_use(&strands, NULL, &whole);
     token = sum_of(&strands);
     assert_true(!token.open && is_told(&token, 3) && is_told(&token, 4) && is_told(&token, 0));
-    session_use(&strands, &open);
-    session_use(&strands, &whole);
+    session_use(&strands, NULL, &open);
+    session_use(&strands, NULL, &whole);
     assert_true(strand_of(&strands, 9)->unsure);
     for (uint32_t group = 0; group < 10; group++) {
         strand_of(&strands, group)->unsure = false; /* all that there is was proven */
@@ -152,7 +152,7 @@ static void test_one_that_is_unsure_opens_the_token_N1(void **state)
 {
     (void)state;
     struct strands strands = { 0 };
-    strands_note_seen(&strands, 3, 30);
+    strands_note_seen(&strands, NULL, 3, 30);
     strand_of(&strands, 3)->unsure = true;
     struct token token = sum_of(&strands);
     assert_true(token.open && token.count == 0);
@@ -184,14 +184,14 @@ static void test_where_it_was_beside_group_0(void **state)
     (void)state;
     struct strands strands = { 0 };
     struct token token = { 0 };
-    strands_note_seen(&strands, 0, 10);
+    strands_note_seen(&strands, NULL, 0, 10);
     token_note(&token, 0, 10);
     assert_false(session_was_elsewhere(&strands, NULL));
     assert_false(session_was_elsewhere(&strands, &(struct token){ 0 }));
     assert_false(session_was_elsewhere(&strands, &token));
     token.open = true; /* it may have been anywhere */
     assert_true(session_was_elsewhere(&strands, &token));
-    session_use(&strands, &token);
+    session_use(&strands, NULL, &token);
     assert_true(session_was_elsewhere(&strands, NULL));
     strands.unsure = token.open = false;
     assert_false(session_was_elsewhere(&strands, &token));
@@ -216,8 +216,8 @@ static void test_what_is_known_is_told_in_a_word(void **state)
     (void)state;
     struct strands strands = { 0 };
     assert_described(&strands, "0");
-    strands_note_seen(&strands, 3, 30);
-    strands_note_seen(&strands, 4, 40);
+    strands_note_seen(&strands, NULL, 3, 30);
+    strands_note_seen(&strands, NULL, 4, 40);
     assert_described(&strands, "2");
     strands.unsure = true;
     assert_described(&strands, "2+");

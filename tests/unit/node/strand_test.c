@@ -150,14 +150,14 @@ static void test_what_had_seen_something_is_missed(void **state)
 static void test_what_was_seen_never_goes_back_and_has_left(void **state)
 {
     (void)state;
-    strands_note_seen(&strands, 0, 10);
-    strands_note_seen(&strands, 0, 9);
-    strands_note_seen(&strands, 5, 20);
+    strands_note_seen(&strands, NULL, 0, 10);
+    strands_note_seen(&strands, NULL, 0, 9);
+    strands_note_seen(&strands, NULL, 5, 20);
     assert_int_equal(strands.first.seen, 10);
     assert_int_equal(strands.first.told, 10);
     assert_int_equal(known(5)->told, 20);
     known(5)->seen = 30; /* of an answer that is still on its way: there is none any more */
-    strands_note_seen(&strands, 5, 25);
+    strands_note_seen(&strands, NULL, 5, 25);
     assert_int_equal(known(5)->told, 30);
 }
 
@@ -166,20 +166,20 @@ static void test_a_proven_answer_ends_the_doubt_if_nothing_is_open_N1(void **sta
     (void)state;
     struct strand *s = strand_of(&strands, 5);
     s->unsure = true;
-    strands_note_seen(&strands, 5, 20);
+    strands_note_seen(&strands, NULL, 5, 20);
     assert_true(s->unsure);
     s->open = 1;
-    strands_note_proven(&strands, 5, 21);
+    strands_note_proven(&strands, NULL, 5, 21);
     assert_true(s->unsure && s->seen == 21);
     s->open = 0;
-    strands_note_proven(&strands, 5, 22);
+    strands_note_proven(&strands, NULL, 5, 22);
     assert_true(!s->unsure && s->seen == 22);
-    strands_note_proven(&strands, 5, 0); /* nobody knows how far */
+    strands_note_proven(&strands, NULL, 5, 0); /* nobody knows how far */
     assert_true(s->unsure && s->seen == 22);
-    strands_note_proven(&strands, 5, 21);
+    strands_note_proven(&strands, NULL, 5, 21);
     assert_true(!s->unsure && s->seen == 22);
     s->open = 1;
-    strands_note_proven(&strands, 5, 23);
+    strands_note_proven(&strands, NULL, 5, 23);
     assert_false(s->unsure); /* it makes nothing unsure */
     s->open = 0;
 }

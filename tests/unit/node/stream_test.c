@@ -282,8 +282,8 @@ static void test_a_stream_knows_the_newest_state_that_it_has_seen_or_made_G7_G8(
     refused->shown.slot = 50;
     stream_refuse(refused, STATUS_CLUSTERDOWN);
     assert_int_equal(strand_of(&stream.strands, 4)->seen, 9);
-    stream_note_read(&stream, 4, 12);
-    stream_note_read(&stream, 4, 11);
+    stream_note_read(&stream, NULL, 4, 12);
+    stream_note_read(&stream, NULL, 4, 11);
     assert_int_equal(strand_of(&stream.strands, 4)->seen, 12);
     assert_false(strand_of(&stream.strands, 4)->unsure);
     reply_reset(&out);
