@@ -29,13 +29,16 @@ def sent(node):
 
 
 def fell_behind(cluster, keys=4000):
-    """Kills a follower and goes on until the log has no more what it lacks. The primary, and it."""
+    """Kills a follower and goes on until the log has no more what it lacks, and the other one has
+    all: who lacks what the log begins with gives no checkpoint. The primary, and it."""
     leads = primary(cluster)
-    behind = others(cluster)[0]
+    behind, other = others(cluster)[:2]
     fill(leads, 0, 200)
     behind.kill()
     fill(leads, 200, keys)
     fill(leads, 0, 1000)
+    assert leads.call("SET", "cart:last", 1) == "OK"
+    wait_for(lambda: local(other, "GET", "cart:last") == b"1", "the other one has all")
     return leads, behind
 
 

@@ -229,6 +229,11 @@ static void test_successions_come_back(void **state)
                                        .term = 7, .slot = UINT64_MAX };
     assert_int_equal(put(map, 5, &b), MAP_OK);
     assert_memory_equal(map_succession(map, 5), &b, sizeof b);
+    for (uint32_t i = 0; i < LOSSES_LISTED + 1; i++) {
+        losses_add(&b.losses, 3 + i, POSITION_SLOTS - i);
+        assert_int_equal(put(map, 5, &b), MAP_OK);
+        assert_memory_equal(map_succession(map, 5), &b, sizeof b);
+    }
     put_erased(map, MAP_RECORD_SUCCESSION, 4);
     assert_non_null(map_succession(map, 5));
     put_erased(map, MAP_RECORD_SUCCESSION, 5);
@@ -268,7 +273,7 @@ static void test_successions_that_cannot_be(void **state)
     (void)state;
     struct map *map = map_new();
     const struct succession sound = a_succession();
-    struct succession s[21];
+    struct succession s[25];
     for (size_t i = 0; i < ARRAY_COUNT(s); i++) {
         s[i] = sound;
     }
@@ -295,6 +300,14 @@ static void test_successions_that_cannot_be(void **state)
     s[18].duty[1].rule.members = 0;
     s[19].duty[0].rule.copies = 1;
     s[20].forgot = 10;
+    for (size_t i = 21; i < ARRAY_COUNT(s); i++) {
+        losses_add(&s[i].losses, 5, 100);
+        losses_add(&s[i].losses, 6, 90);
+    }
+    s[21].losses.last[1].term = 5;
+    s[22].losses.last[1].kept = POSITION_SLOTS + 1;
+    s[23].losses.count = 1;
+    s[24].losses.listed = 0;
     for (size_t i = 0; i < ARRAY_COUNT(s); i++) {
         assert_int_equal(put(map, 5, &s[i]), MAP_BAD);
         assert_null(map_succession(map, 5));

@@ -280,6 +280,12 @@ static void test_force_tells_what_may_be_lost(void **state)
     assert_int_equal(a.loss.through, 1);
     assert_int_equal(a.loss.term, 1);
     assert_int_equal(a.loss.slot, 3);
+    assert_int_equal(s.record.losses.count, 0); /* S12 */
+    assert_int_equal(a.next.losses.count, 1);
+    assert_int_equal(a.next.losses.last[0].term, a.next.term);
+    assert_int_equal(a.next.losses.last[0].kept, 3);
+    s.now.told[2].last_term = 0; /* position.h, O3 */
+    assert_int_equal(turn(&s).next.losses.last[0].kept, 0);
 }
 
 /* S6: else the best one would be chosen and forced out again, term after term. */
