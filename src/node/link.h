@@ -82,6 +82,7 @@ struct peers {
     node_index end;     /* all that are known or connected have an index below it */
     qr_time retires_at; /* this node takes part no more; 0: it does */
     qr_time look_at;    /* nothing is to be dialed or let go before; 0: look */
+    qr_time push_at;    /* what the kernel keeps back has to leave; 0: it keeps nothing */
     struct peer peer[MEMBERS_MAX];
     struct link *links;
     uint32_t stranger_count;

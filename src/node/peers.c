@@ -507,6 +507,7 @@ enum log_space peers_space(const struct peers *peers)
 
 void peers_flush(struct peers *peers)
 {
+    qr_time at = QR_NEVER;
     for (node_index i = 0; i < peers->end; i++) {
         if (peers->peer[i].long_replies != NULL) {
             pieces_send(peers, &peers->peer[i]);
@@ -515,20 +516,17 @@ void peers_flush(struct peers *peers)
             struct link *link = peers->peer[i].link[lane];
             if (link != NULL && (link->out.n > 0 || link->corked)) {
                 link_flush_soon(link);
+                qr_time due = link_deadline(link);
+                at = due < at ? due : at;
             }
         }
     }
+    peers->push_at = at != QR_NEVER ? at : 0;
 }
 
 qr_time peers_deadline(const struct peers *peers)
 {
-    qr_time at = QR_NEVER;
-    for (node_index i = 0; i < peers->end; i++) {
-        const struct link *link = peers->peer[i].link[LANE_DATA];
-        qr_time due = link != NULL ? link_deadline(link) : QR_NEVER;
-        at = due < at ? due : at;
-    }
-    return at;
+    return peers->push_at != 0 ? peers->push_at : QR_NEVER;
 }
 
 size_t peers_queued_most(const struct peers *peers)

@@ -58,8 +58,8 @@ void givers_forget(struct follower *f)
 bool givers_are_at_it(const struct source *s)
 {
     bool any = false;
-    for (node_index i = 0; i < MEMBERS_MAX; i++) {
-        any = any || s->follower[i].giver != NODE_NONE;
+    for (uint32_t rest = s->served; rest != 0; rest &= rest - 1) {
+        any = any || s->follower[set_first(rest)].giver != NODE_NONE;
     }
     return any;
 }
@@ -150,6 +150,7 @@ bool givers_name(struct source *s, node_index to, qr_time now)
     }
     if (f->giver == NODE_NONE) {
         f->giver = choose(s, &o, to);
+        s->served |= node_bit(to);
         f->named = now;
         s->figures.orders += f->giver != NODE_NONE;
     }
@@ -170,6 +171,7 @@ void source_on_progress(struct source *s, node_index from, const struct snapshot
         return;
     }
     bool other = f->giver != giver || f->slot != p->slot;
+    s->served |= node_bit(from);
     if (other && f->read != 0 && f->giver == NODE_NONE) {
         return; /* said before it began to read here */
     }
@@ -230,7 +232,8 @@ void givers_watch(struct source *s, qr_time now)
 {
     struct outlook outlook;
     bool looked = false;
-    for (node_index i = 0; i < MEMBERS_MAX; i++) {
+    for (uint32_t rest = s->served | s->wanting; rest != 0; rest &= rest - 1) {
+        node_index i = set_first(rest);
         struct follower *f = &s->follower[i];
         if (f->ordered && (s->wanting & node_bit(i)) != 0 && now - f->wanted >= ORDER_TIME) {
             s->wanting &= (uint16_t)~node_bit(i);
@@ -239,6 +242,7 @@ void givers_watch(struct source *s, qr_time now)
             givers_forget(f);
         }
         if (f->read == 0) {
+            s->served &= (uint16_t)~(f->giver == NODE_NONE ? node_bit(i) : 0);
             continue;
         }
         if (!looked) {

@@ -320,6 +320,7 @@ bool source_on_read(struct source *s, node_index from, const struct snapshot_pie
     }
     f->giver = NODE_NONE;
     f->read = now;
+    s->served |= node_bit(from);
     s->wanting &= (uint16_t)~node_bit(from);
     f->match = 0;
     if (piece->offset != f->end) { /* it begins, or goes on where a connection was lost */

@@ -49,6 +49,7 @@ struct source {
     struct checkpoint_header header; /* of the open file */
     struct follower follower[MEMBERS_MAX];
     uint16_t wanting;        /* those for whom the protocol wants it, and who do not read yet */
+    uint16_t served;         /* those of whom `read` or `giver` is said, and perhaps more */
     node_index turn, job_to; /* whose piece was read last; whose is read now */
     bool reading, closing;
     struct job *job; /* its memory; freed with the file */
