@@ -68,6 +68,10 @@ def test_what_is_older_than_the_bound_is_the_primarys_to_answer_G11(three, name)
 
 def test_linearizable_reads_are_answered_where_they_arrive_by_index(three):
     leads, follow = primary(three, "any"), others(three, "any")
+    leads.call("SET", "any:line", "")
+    for node in follow:  # until its log is known to be the primary's that one answers
+        wait_for(lambda node=node: at(node, "linearizable", "GET", "any:line")[1] == node.number,
+                 "it answers by itself")
     for number in range(50):
         assert leads.call("SET", "any:line", number) == "OK"
         for node in follow:
