@@ -3,6 +3,7 @@ import importlib.machinery
 import importlib.util
 import os
 import sys
+import time
 
 import pytest
 
@@ -75,11 +76,18 @@ def test_nothing_outlives_its_test(tmp_path, monkeypatch):
     p = run(tmp_path, "sleep 100 & echo $! >child; wait", timeout=1)
     assert "no end after 1 s" in p.failed
     child = int((tmp_path / "child").read_text())
+    deadline = time.monotonic() + 20
+    while is_alive(child):  # it was killed, and dies when it has a core
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def is_alive(process):
     try:
-        with open(f"/proc/{child}/stat", encoding="ascii") as stat:
-            assert stat.read().split()[2] == "Z"  # dead, and not yet reaped by whoever does it
+        with open(f"/proc/{process}/stat", encoding="ascii") as stat:
+            return stat.read().split()[2] != "Z"  # dead, and not yet reaped by whoever does it
     except FileNotFoundError:
-        pass
+        return False
 
 
 def test_a_missing_program_fails(tmp_path):
