@@ -4,9 +4,10 @@
  *   - by LOCAL, or once FALLBACK async has begun: a node has named it in its discard journal, and
  *     not as one of which nobody was told. Where a journal says of entries only that they are gone,
  *     as many may be missing;
- *   - where memory was lost that nobody had synced, or FORCE was ordered: the nodes said behind it
- *     that acknowledged writes may be lost (loss.h), and nothing of its list that came later and
- *     was acknowledged before they said so is there: what is lost is the end of a log. */
+ *   - where memory was lost that nobody had synced, or FORCE was ordered, or FALLBACK async has begun
+ *     and a drive has lost what was synced: the nodes said behind it that acknowledged writes may be
+ *     lost (loss.h), and nothing of its list that came later and was acknowledged before they said
+ *     so is there: what is lost is the end of a log. */
 #include "sim/nodes/backup.h"
 
 #include "cluster/slots.h"
@@ -236,21 +237,6 @@ static bool is_outlived(const struct owed *o, const struct deed *d, qr_time at)
     return false;
 }
 
-static bool is_told(const struct owed *o, const struct deed *d)
-{
-    const struct run *run = o->run;
-    const struct losses *l = &run->backup.losses;
-    bool forgets = run->backup.forgets ||
-                   (run->backup.lazy && run->realm->felt[FELT_sync_lost] > 0);
-    for (uint32_t i = 0; i < l->told_count && (forgets || l->promised); i++) {
-        if (l->told[i].partition == partition_of(o, d) && d->start < l->told[i].at &&
-            !is_outlived(o, d, l->told[i].at)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* Whether it may have been acknowledged by the primary alone. */
 static bool is_weak(const struct owed *o, const struct deed *d)
 {
@@ -260,6 +246,33 @@ static bool is_weak(const struct owed *o, const struct deed *d)
         weak = l->fell[i].partition == partition_of(o, d) && d->end >= l->fell[i].at;
     }
     return weak;
+}
+
+/* Whether a drive has lost what it had synced. A write that its node answered alone may have been
+ * nowhere else, and then no journal can name it. */
+static bool is_harmed(const struct run *run)
+{
+    bool harmed = run->realm->felt[FAULT_wipe] + run->realm->felt[FAULT_old_copy] > 0;
+    for (uint32_t i = 0; i < run->fragile; i++) {
+        harmed = harmed || run->seat[i].host->drive->harms > 0;
+    }
+    return harmed;
+}
+
+static bool is_told(const struct owed *o, const struct deed *d)
+{
+    const struct run *run = o->run;
+    const struct losses *l = &run->backup.losses;
+    bool forgets = run->backup.forgets ||
+                   (run->backup.lazy && run->realm->felt[FELT_sync_lost] > 0) ||
+                   (is_weak(o, d) && is_harmed(run));
+    for (uint32_t i = 0; i < l->told_count && (forgets || l->promised); i++) {
+        if (l->told[i].partition == partition_of(o, d) && d->start < l->told[i].at &&
+            !is_outlived(o, d, l->told[i].at)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static const char *judge_gone(struct owed *o, const struct deed *d)
