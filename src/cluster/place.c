@@ -395,6 +395,25 @@ static bool is_lost(const struct map_partition *p, const struct place_nodes *nod
     return (p->wish & (nodes->gone | ~(uint32_t)nodes->members)) != 0;
 }
 
+/* Whether those nodes can give what its ACK says: else its members do not change (succession_turn),
+ * so a move there does not end. */
+static bool gives_ack(const struct map *map, const struct map_partition *p, uint16_t wish)
+{
+    const struct map_keyspace *keyspace = map_keyspace(map, p->keyspace);
+    if (keyspace == NULL || !strategy_has_views(keyspace)) {
+        return true;
+    }
+    struct succession_wish rule = strategy_wish(map, keyspace, wish);
+    return succession_wish_is_sound(&rule);
+}
+
+/* Whether something else may be begun in place of what is under way (PL5). */
+static bool is_in_vain(const struct map *map, const struct map_partition *p,
+                       const struct place_nodes *nodes, uint16_t wish)
+{
+    return is_lost(p, nodes) || (!gives_ack(map, p, p->wish) && gives_ack(map, p, wish));
+}
+
 uint32_t place_due(const struct map *map, const struct place_nodes *nodes,
                    const struct place_plan *plan, uint32_t moves, struct map_partition *out,
                    uint32_t cap)
@@ -408,7 +427,7 @@ uint32_t place_due(const struct map *map, const struct place_nodes *nodes,
         }
         bool moves_it = change->wish != p->wish;
         bool again = p->settled < p->epoch; /* instead of what is under way */
-        if (moves_it && (again ? !is_lost(p, nodes) : moves == 0)) {
+        if (moves_it && (again ? !is_in_vain(map, p, nodes, change->wish) : moves == 0)) {
             continue; /* PL5 */
         }
         moves -= moves_it && !again;

@@ -10,8 +10,10 @@
  *     others, each move ends one of these, and only the last kind waits to be ordered (REBALANCE).
  * PL4 A node that is away for a while keeps its replicas and its place as the preferred leader;
  *     nothing new is placed on it.
- * PL5 What is under way is not changed again, unless a node that it needs is gone. The caller says
- *     how many more moves may begin: it knows which of those under way stand still.
+ * PL5 What is under way is not changed again, unless it cannot end: because a node that it needs is
+ *     gone, or because ACK was altered to more copies than it leaves nodes for, and the new plan
+ *     does not. The caller says how many more moves may begin: it knows which of those under way
+ *     stand still.
  * PL6 Of a keyspace whose ACK names a zone so many replicas stand there as ACK counts on, whoever
  *     leads: that comes before PL1. Where there are fewer they are brought there, unasked; what
  *     would leave fewer is not planned, it is stuck. */

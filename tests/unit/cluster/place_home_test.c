@@ -204,6 +204,39 @@ static void test_random_clusters_never_leave_a_zone(void **state)
     }
 }
 
+/* A move under a rule that its nodes cannot give would never end (PL5): REPLICAS and ACK were both
+ * altered while it was under way. */
+static void test_a_move_that_leaves_too_few_for_ack_is_changed(void **state)
+{
+    (void)state;
+    struct cluster c = cluster_of(5);
+    struct map_keyspace k = make(&c, (struct ack){ .kind = ACK_ANY, .n = 1 }, 2, 1);
+    struct map_partition p = *map_partition_at(c.map, k.id, 0);
+    uint16_t elsewhere = (uint16_t)(c.nodes.members & ~p.wish);
+    node_index stays = set_first(p.wish);
+    map_wish(&p, (uint16_t)(node_bit(stays) | node_bit(set_first(elsewhere))), stays);
+    put_partition(c.map, &p);
+    struct place_plan plan;
+    struct map_partition due[2];
+    k.replicas = 3;
+    put_keyspace(c.map, &k);
+    place_plan(c.map, &c.nodes, false, &plan);
+    assert_int_equal(plan.count, 1);
+    assert_int_equal(place_due(c.map, &c.nodes, &plan, 1, due, 2), 0); /* it ends first */
+    k.primary.ack.n = 2;
+    put_keyspace(c.map, &k);
+    assert_false(all_can(&c, &k));
+    assert_int_equal(place_due(c.map, &c.nodes, &plan, 0, due, 2), 1);
+    assert_int_equal(quorum_count(due[0].wish), 3);
+    assert_int_equal(due[0].wish & p.wish, p.wish);
+    assert_int_equal(due[0].held & p.held, p.held); /* who had it keeps it until it is settled */
+    assert_true(due[0].epoch == p.epoch + 1 && due[0].settled == p.settled);
+    plan.change[0].wish = (uint16_t)(plan.change[0].wish & (plan.change[0].wish - 1));
+    assert_int_equal(place_due(c.map, &c.nodes, &plan, 0, due, 2), 0); /* it would not end either */
+    place_plan_free(&plan);
+    map_free(c.map);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -214,6 +247,7 @@ int main(void)
         cmocka_unit_test(test_they_go_where_an_alter_wants_them),
         cmocka_unit_test(test_a_zone_that_is_gone_binds_nobody),
         cmocka_unit_test(test_random_clusters_never_leave_a_zone),
+        cmocka_unit_test(test_a_move_that_leaves_too_few_for_ack_is_changed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
