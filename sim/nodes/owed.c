@@ -4,10 +4,10 @@
  *   - by LOCAL, or once FALLBACK async has begun: a node has named it in its discard journal, and
  *     not as one of which nobody was told. Where a journal says of entries only that they are gone,
  *     as many may be missing;
- *   - where memory was lost that nobody had synced, or FORCE was ordered, or FALLBACK async has begun
- *     and a drive has lost what was synced: the nodes said behind it that acknowledged writes may be
- *     lost (loss.h), and nothing of its list that came later and was acknowledged before they said
- *     so is there: what is lost is the end of a log. */
+ *   - where memory was lost that nobody had synced, or FORCE was ordered, or FALLBACK async has
+ *     begun and a drive has lost what was synced: the nodes said behind it that acknowledged
+ *     writes may be lost (loss.h), and nothing of its list that came later and was acknowledged
+ *     before they said so is there: what is lost is the end of a log. */
 #include "sim/nodes/backup.h"
 
 #include "cluster/slots.h"
