@@ -242,7 +242,9 @@ void givers_watch(struct source *s, qr_time now)
             givers_forget(f);
         }
         if (f->read == 0) {
-            s->served &= (uint16_t)~(f->giver == NODE_NONE ? node_bit(i) : 0);
+            if (f->giver == NODE_NONE) {
+                s->served &= (uint16_t)~node_bit(i);
+            }
             continue;
         }
         if (!looked) {
