@@ -4,9 +4,8 @@
 
 #define FLAG_OPERATIONS 1u
 #define FLAG_EACH_ZONE 2u
-/* 4 and 8 were never sent. */
-#define FLAG_COPIES \
-    16u /* from MAP_LEVEL_FOLLOWERS on, in the place of a bound, which is of reads */
+/* 4 and 8 were never sent; 16 is, from MAP_LEVEL_FOLLOWERS on, in the place of a bound of reads. */
+#define FLAG_COPIES 16u
 #define FLAGS (FLAG_OPERATIONS | FLAG_EACH_ZONE | FLAG_COPIES)
 #define FLAG_STALE 1u
 #define FLAG_REPLAYED 2u

@@ -296,7 +296,6 @@ static void prefer(const struct look *l, const struct succession_action *a, stru
     }
 }
 
-/* Adds what is next of that partition. */
 /* Where all nodes can read it; what was lost before then nobody has counted (position.h, O4). */
 static void count_losses(const struct look *l, struct succession_action *a)
 {
@@ -314,6 +313,7 @@ static void count_losses(const struct look *l, struct succession_action *a)
     }
 }
 
+/* Adds what is next of that partition. */
 static void look_at(struct look *l, struct edit *edit)
 {
     struct council *c = l->node->control->council;

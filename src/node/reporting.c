@@ -149,8 +149,8 @@ static void tell_led(struct partition *partition, qr_time passed, struct report 
     }
     if (now.ops != 0 || now.refused != 0 || now.copy != 0 || partition->source != NULL ||
         partition->lagging != NULL) {
-        reporting_note(
-            partition); /* it has changes without turns: a rate that ends, a copy, an age */
+        /* It has changes without turns: a rate that ends, a copy, an age. */
+        reporting_note(partition);
     }
 }
 
