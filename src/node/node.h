@@ -186,6 +186,17 @@ static inline bool node_knows_rules(const struct node *node)
     return node->holding.current && coverage_knows_rules(&node->contact.coverage, node->clock);
 }
 
+/* Who has that id, by what this node knows; NODE_NONE: nobody does. */
+static inline node_index node_index_of(const struct node *node, uint64_t id)
+{
+    for (node_index i = 0; i < MEMBERS_MAX; i++) {
+        if (id != 0 && node->known[i].id == id) {
+            return i;
+        }
+    }
+    return NODE_NONE;
+}
+
 /* The chores are to look (chores.h): in this turn, or at once after it; and in the next turn,
  * whenever that is. */
 static inline void node_stir(struct node *node)

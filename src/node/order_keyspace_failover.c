@@ -94,22 +94,12 @@ static const struct map_partition *meant(struct node *node, struct pending *p, s
     return map_partition_at(node->map, k->id, (uint32_t)f->partition);
 }
 
-static node_index index_of(const struct node *node, uint64_t id)
-{
-    for (node_index i = 0; i < MEMBERS_MAX; i++) {
-        if (id != 0 && node->known[i].id == id) {
-            return i;
-        }
-    }
-    return NODE_NONE;
-}
-
 /* Who is to lead; false when it was refused. */
 static bool choose(struct node *node, struct pending *p, const struct asked_failover *f,
                    const struct succession *s, struct council_order *out)
 {
     uint16_t others = (uint16_t)(s->rule.members & contact_alive(node));
-    out->to = index_of(node, f->to);
+    out->to = node_index_of(node, f->to);
     if (f->to != 0) {
         bool member = out->to != NODE_NONE && (s->rule.members & node_bit(out->to)) != 0;
         if (!member) {

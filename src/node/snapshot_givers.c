@@ -36,16 +36,6 @@
 #define STEP_TIME (4 * QR_SECOND)  /* from one step of the pull to the next */
 #define ORDER_TIME (5 * QR_SECOND) /* an order that is not said again is over */
 
-static node_index index_of(const struct node *node, uint32_t id)
-{
-    for (node_index i = 0; i < MEMBERS_MAX; i++) {
-        if (id != 0 && node->known[i].id == id) {
-            return i;
-        }
-    }
-    return NODE_NONE;
-}
-
 /* --- The leader: who gives -------------------------------------------------------------------- */
 
 void givers_forget(struct follower *f)
@@ -165,7 +155,7 @@ void source_on_progress(struct source *s, node_index from, const struct snapshot
     struct outlook o;
     qr_time now = io_now(s->node->io);
     struct follower *f = &s->follower[from];
-    node_index giver = index_of(s->node, p->giver);
+    node_index giver = node_index_of(s->node, p->giver);
     replica_outlook(s->partition->replica, &o);
     if (o.role != ROLE_LEADER || giver == NODE_NONE || giver == o.leader || giver == from) {
         return;
